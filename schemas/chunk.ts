@@ -1,0 +1,135 @@
+import { z } from 'zod';
+import { failure } from './failure.ts';
+
+/** What a chunk is a piece of. `system` comes at most once and first, `result` exactly once and last. */
+export const chunkTypes = ['system', 'thinking', 'text', 'tool_use', 'tool_result', 'result', 'error'] as const;
+
+/** See {@link chunkTypes}. */
+export type ChunkType = (typeof chunkTypes)[number];
+
+/** Why a model stopped, in one vocabulary for every vendor. The vendor's own word is `rawFinishReason`. */
+export const finishReasons = [
+  'stop',
+  'length',
+  'tool_calls',
+  'content_filter',
+  'refusal',
+  'pause',
+  'error',
+  'other',
+] as const;
+
+/** See {@link finishReasons}. */
+export type FinishReason = (typeof finishReasons)[number];
+
+/** Tokens a call used, as its vendor reported them. */
+export const usage = z.object({
+  /** Prompt tokens, with those read from or written to a vendor's cache. */
+  inputTokens: z.number().nonnegative(),
+  /** Completion tokens, with reasoning where the vendor counts it so. */
+  outputTokens: z.number().nonnegative(),
+  totalTokens: z.number().nonnegative(),
+  cachedInputTokens: z.number().nonnegative().optional(),
+  cacheWriteTokens: z.number().nonnegative().optional(),
+  reasoningTokens: z.number().nonnegative().optional(),
+  /** The vendor's usage object, untouched. */
+  raw: z.unknown().optional(),
+});
+
+/** See {@link usage}. */
+export type Usage = z.infer<typeof usage>;
+
+/** A tool the model asked for. */
+export const toolUse = z.object({
+  id: z.string(),
+  name: z.string(),
+  /** The arguments, parsed; empty when they were not valid JSON, with the text in `rawArguments`. */
+  input: z.record(z.string(), z.unknown()),
+  rawArguments: z.string().optional(),
+});
+
+/** See {@link toolUse}. */
+export type ToolUse = z.infer<typeof toolUse>;
+
+/**
+ * One piece of a streamed answer.
+ *
+ * Order within a call: at most one `system`; then `thinking`, `text`, `tool_use` and `tool_result` as the model makes them; then either
+ * one `result`, or one `error` with which the stream fails.
+ */
+export interface Chunk {
+  readonly type: ChunkType;
+  /** Text of a `text` or `thinking` piece, or the message of an `error`. */
+  readonly content?: string | null;
+  readonly toolName?: string | null;
+  readonly toolId?: string | null;
+  /** The whole argument object; only on the final `tool_use` chunk of a tool. */
+  readonly toolInput?: Readonly<Record<string, unknown>> | null;
+  readonly toolOutput?: unknown;
+  readonly isError?: boolean;
+  /** True for a fragment that continues, false for a piece that is complete in itself. */
+  readonly isDelta?: boolean;
+  /** What has no field of its own: `{ id, model }` on `system`, `{ finishReason, usage, … }` on `result`. */
+  readonly metadata?: Readonly<Record<string, unknown>>;
+}
+
+/** A chunk as it is written down: keys in snake_case, absent instead of null. */
+export const wireChunk = z.object({
+  type: z.enum(chunkTypes),
+  content: z.string().nullish(),
+  tool_name: z.string().nullish(),
+  tool_id: z.string().nullish(),
+  tool_input: z.record(z.string(), z.unknown()).nullish(),
+  tool_output: z.unknown().optional(),
+  is_error: z.boolean().optional(),
+  is_delta: z.boolean().optional(),
+  metadata: z.record(z.string(), z.unknown()).optional(),
+});
+
+/** See {@link wireChunk}. */
+export type WireChunk = z.infer<typeof wireChunk>;
+
+/** Writes a chunk with the keys of the wire. Runs once per chunk and observer-independent, so it allocates one object. */
+export function chunkToWire(chunk: Chunk): WireChunk {
+  const wire: WireChunk = { type: chunk.type };
+  if (chunk.content !== undefined && chunk.content !== null) wire.content = chunk.content;
+  if (chunk.isDelta === true) wire.is_delta = true;
+  if (chunk.toolName !== undefined && chunk.toolName !== null) wire.tool_name = chunk.toolName;
+  if (chunk.toolId !== undefined && chunk.toolId !== null) wire.tool_id = chunk.toolId;
+  if (chunk.toolInput !== undefined && chunk.toolInput !== null) wire.tool_input = { ...chunk.toolInput };
+  if (chunk.toolOutput !== undefined) wire.tool_output = chunk.toolOutput;
+  if (chunk.isError === true) wire.is_error = true;
+  if (chunk.metadata !== undefined) wire.metadata = { ...chunk.metadata };
+  return wire;
+}
+
+/** Reads a chunk that has been checked by {@link wireChunk}. */
+export function chunkFromWire(wire: WireChunk): Chunk {
+  return {
+    type: wire.type,
+    ...(wire.content == null ? {} : { content: wire.content }),
+    ...(wire.is_delta ? { isDelta: true } : {}),
+    ...(wire.tool_name == null ? {} : { toolName: wire.tool_name }),
+    ...(wire.tool_id == null ? {} : { toolId: wire.tool_id }),
+    ...(wire.tool_input == null ? {} : { toolInput: wire.tool_input }),
+    ...(wire.tool_output === undefined ? {} : { toolOutput: wire.tool_output }),
+    ...(wire.is_error ? { isError: true } : {}),
+    ...(wire.metadata === undefined ? {} : { metadata: wire.metadata }),
+  };
+}
+
+/** What a vendor's answer looks like whoever gave it; the vendor's own body stands beside it, untouched. */
+export interface AnswerView {
+  /** The answer's text, joined; empty when there is none. */
+  readonly text: string;
+  /** The reasoning the vendor showed; empty when there is none. */
+  readonly thinking: string;
+  readonly toolUses: readonly ToolUse[];
+  /** Null when the vendor has no such word (embeddings, search). */
+  readonly finishReason: FinishReason | null;
+  /** Null when the vendor reported none. */
+  readonly usage: Usage | null;
+}
+
+/** The metadata of an `error` chunk. */
+export const errorMetadata = z.looseObject({ failure: failure.optional() });

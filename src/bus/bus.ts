@@ -1,0 +1,114 @@
+/** Header names and values of a message; names compare without case. One value per name. */
+export type Headers = Readonly<Record<string, string>>;
+
+/** How a value is written when it must become bytes. */
+export type ContentType = 'application/json' | 'application/msgpack' | 'text/plain';
+
+/** Options of a single message. */
+export interface PublishOptions {
+  readonly headers?: Headers;
+  /** Where the receiver should answer. Normally left to {@link Bus.request}. */
+  readonly replyTo?: string;
+  /** @defaultValue 'application/json' for values, raw bytes for a `Uint8Array` */
+  readonly contentType?: ContentType;
+}
+
+/** Options of a request. */
+export interface RequestOptions extends Omit<PublishOptions, 'replyTo'> {
+  /** Milliseconds to wait for the reply; no limit when absent. */
+  readonly timeoutMs?: number;
+  readonly signal?: AbortSignal;
+}
+
+/** A message as a handler sees it. */
+export interface Message {
+  readonly subject: string;
+  readonly headers: Headers;
+  /** Where a reply goes; undefined when none is expected. */
+  readonly replyTo: string | undefined;
+  /** How the body was written; `undefined` when it never left this process. */
+  readonly contentType: ContentType | undefined;
+  /**
+   * The body, decoded at the first call and remembered. On the memory bus it is the very value that was published.
+   *
+   * @throws IModelError `malformed` when the bytes are not what their content type says.
+   */
+  value(): unknown;
+  /**
+   * Answers, in the encoding of the request. Does nothing when no reply is expected; only the first reply to a request is seen by
+   * the requester.
+   */
+  respond(value: unknown, options?: { readonly headers?: Headers }): void;
+}
+
+/** Receives messages in the order of their arrival. Throwing (or rejecting) is reported to {@link BusOptions.onError} and stops nothing. */
+export type MessageHandler = (message: Message) => void | Promise<void>;
+
+/** Options of a subscription. */
+export interface SubscribeOptions {
+  /** Of all members of one queue group, one receives each message. */
+  readonly queue?: string;
+}
+
+/** A live subscription. */
+export interface Subscription {
+  readonly pattern: string;
+  /** Stops delivery at once. Idempotent. */
+  close(): void;
+}
+
+/** What a bus reports about its connection. */
+export interface BusStatus {
+  readonly type: 'connected' | 'disconnected' | 'reconnecting' | 'draining' | 'closed' | 'error' | 'slow_consumer';
+  /** Epoch milliseconds. */
+  readonly at: number;
+  readonly detail?: string;
+}
+
+/** Options every bus takes. */
+export interface BusOptions {
+  /** Hears of handlers that threw and of messages that could not be delivered. Must not throw. @defaultValue ignores */
+  readonly onError?: (error: unknown, subject: string) => void;
+}
+
+/**
+ * A way to reach actors by subject. Subjects are dot-separated tokens; patterns may hold `*` (one token) and, last, `>` (one or more).
+ *
+ * Messages from one publisher on one subject arrive in order. Delivery is at most once.
+ */
+export interface Bus {
+  /**
+   * Sends to every matching subscription, and to one member of each matching queue group.
+   *
+   * @param payload - A JSON-like value, a string or a `Uint8Array`. The memory bus passes it by reference: do not change it afterwards.
+   * @throws IModelError `config` for a subject with empty tokens, wildcards or white space; `closed` after {@link close};
+   * `unavailable` while disconnected with the outgoing buffer full; `payload_too_large` above the server's limit.
+   */
+  publish(subject: string, payload: unknown, options?: PublishOptions): void;
+
+  /** Delivers matching messages to the handler until closed. Throws as {@link publish} does for a malformed pattern. */
+  subscribe(pattern: string, handler: MessageHandler, options?: SubscribeOptions): Subscription;
+
+  /**
+   * Sends a message and resolves with its first reply.
+   *
+   * @throws IModelError `no_responder` at once when nobody listens; `timed_out` (phase `reply`) after `timeoutMs`; the signal's reason when
+   * it aborts; `unavailable` when the connection was lost with the request in flight; and as {@link publish}.
+   */
+  request(subject: string, payload: unknown, options?: RequestOptions): Promise<Message>;
+
+  /** Resolves when everything published before has been taken by the server (or, in memory, delivered). */
+  flush(): Promise<void>;
+
+  /** Stops taking new messages, lets handlers finish what has arrived, sends what is buffered, then closes. */
+  drain(): Promise<void>;
+
+  /** Ends at once; requests in flight reject with `closed`. Idempotent. */
+  close(): Promise<void>;
+
+  /** Connection changes, from the present state on. Each iterator buffers the latest 64. */
+  readonly status: AsyncIterable<BusStatus>;
+
+  /** Largest body, in bytes, that one message may carry; Infinity in memory. */
+  readonly maxPayloadBytes: number;
+}

@@ -1,0 +1,103 @@
+import type { z } from 'zod';
+import type { AnswerView, Chunk } from '../../schemas/chunk.ts';
+
+/** A request or payload: the fields of one call, spelled as the vendor spells them. */
+export type Fields = Readonly<Record<string, unknown>>;
+
+/**
+ * Where the chunks of one call go. Pushing is synchronous; backpressure comes back as the return value.
+ */
+export interface ChunkSink {
+  /**
+   * Hands over one chunk.
+   *
+   * @returns False when the reader is behind: stop reading the upstream until {@link onDrain} calls back. The chunk was taken all the same.
+   */
+  write(chunk: Chunk): boolean;
+  /** Calls back once, when there is room again. A later registration replaces an earlier one. */
+  onDrain(resume: () => void): void;
+}
+
+/** One call as its endpoint sees it. */
+export interface EndpointJob {
+  readonly callId: string;
+  /** What {@link Endpoint.prepare} returned for this call. */
+  readonly payload: Fields;
+  /** Values of the call that do not go into the body, such as the file of a transcription. */
+  readonly transport: Fields;
+  /** Where to write chunks; null for a one-shot call. */
+  readonly sink: ChunkSink | null;
+  /** Aborts when the call must end. Its reason is an `IModelError`. The endpoint rejects once socket or process are gone. */
+  readonly signal: AbortSignal;
+  /** To be called when the request has been handed to an open connection or a running child: the limit's window starts here. */
+  sent(): void;
+  /** To be called when the upstream began to answer (response headers, first output). */
+  answered(): void;
+}
+
+/** What a finished call brought. After a stream, `response` is the aggregate in the shape of a one-shot body where the protocol has one. */
+export interface EndpointReply {
+  readonly response: unknown;
+  readonly view: AnswerView;
+  /** The agent session this call belongs to, for endpoints that keep sessions. */
+  readonly sessionId?: string;
+}
+
+/** What an endpoint is, in the reference's words; written into dicts. Holds no key. */
+export interface EndpointConfig {
+  /** Label, `{provider}_{path}`. */
+  readonly name: string;
+  /** Canonical provider name. */
+  readonly provider: string;
+  /** Null for endpoints that are no HTTP service. */
+  readonly baseUrl: string | null;
+  /** Path below the base URL, or the protocol's name. */
+  readonly endpoint: string;
+  readonly method: 'POST';
+  readonly authType: 'bearer' | 'x-api-key' | 'none';
+  readonly contentType: string | null;
+  /** Extra headers of every request; credentials among them are redacted wherever they are written down. */
+  readonly defaultHeaders: Readonly<Record<string, string>>;
+  /** Seconds without the beginning of an answer, or between two pieces of one, before the call fails. */
+  readonly timeout: number;
+  /** Whether the prompt can be counted, and so `limitTokens` applies. */
+  readonly requiresTokens: boolean;
+  readonly contextWindow: number | null;
+  /** Payload defaults: `model`, `temperature`, …; a request's own fields win. */
+  readonly kwargs: Fields;
+}
+
+/**
+ * Speaks one wire protocol to one vendor, program or script. Implementations keep no queue, no limits and no retries: the iModel's
+ * actor owns those.
+ */
+export interface Endpoint {
+  readonly config: EndpointConfig;
+  /** True for command-line agents. */
+  readonly isCli: boolean;
+  /** What a request may hold; null when everything passes. */
+  readonly requestOptions: z.ZodType | null;
+  /** Names of request fields that go to {@link EndpointJob.transport} instead of the body. */
+  readonly transportFields: readonly string[];
+
+  /**
+   * Checks a request and builds the payload: defaults overlaid by the request, translated to the vendor's fields. Never changes its
+   * argument, and copies what it edits. No key is read here.
+   *
+   * @throws IModelError `invalid_request`, naming the field and printing the value.
+   */
+  prepare(request: Fields): Fields;
+
+  /** Estimated prompt tokens plus the requested maximum of the answer; 0 when the endpoint does not count. Never throws. */
+  estimateTokens(payload: Fields): number;
+
+  /**
+   * Runs one call once.
+   *
+   * @throws IModelError whatever stopped it; when the signal aborted, the signal's reason, and only after the transport is gone.
+   */
+  run(job: EndpointJob): Promise<EndpointReply>;
+
+  /** Frees pooled connections and child processes. */
+  close(): Promise<void>;
+}

@@ -1,0 +1,73 @@
+import { type Failure, type FailureCode, type FailureDetails, failureOf } from '../schemas/failure.ts';
+
+const brand = Symbol.for('imodel.error');
+
+/**
+ * The one class that carries a {@link Failure}. Match on `code`, not on text.
+ *
+ * @example
+ * ```ts
+ * if (IModelError.is(error) && error.code === 'rate_limited') await sleep(error.failure.retryAfterMs ?? 1_000);
+ * ```
+ */
+export class IModelError extends Error {
+  override readonly name = 'IModelError';
+  readonly [brand] = true;
+  readonly failure: Failure;
+  /** The call that failed, where there was one; set on rejections of `invoke` and on what a stream throws. */
+  call?: unknown;
+
+  constructor(failure: Failure, options?: { readonly cause?: unknown }) {
+    super(failure.message, options);
+    this.failure = failure;
+  }
+
+  /** The failure's code. */
+  get code(): FailureCode {
+    return this.failure.code;
+  }
+
+  /** Whether the same request can succeed later without being changed. */
+  get retryable(): boolean {
+    return this.failure.retryable;
+  }
+
+  /** The data of the failure, for logs and the wire; never the cause, which may hold foreign objects. */
+  toJSON(): Failure {
+    return this.failure;
+  }
+
+  /** True for an error of this class, also from another copy of this package. */
+  static is(value: unknown): value is IModelError {
+    return typeof value === 'object' && value !== null && (value as { [brand]?: unknown })[brand] === true;
+  }
+
+  /** Builds failure and error in one step; see {@link failureOf}. */
+  static of<C extends FailureCode>(
+    code: C,
+    message: string,
+    details: FailureDetails<C>,
+    options?: { readonly cause?: unknown },
+  ): IModelError {
+    return new IModelError(failureOf(code, message, details), options);
+  }
+}
+
+/** The failure inside whatever was thrown; what is not ours becomes `internal`, with its message. */
+export function toFailure(thrown: unknown): Failure {
+  if (IModelError.is(thrown)) return thrown.failure;
+  const message = thrown instanceof Error ? thrown.message : String(thrown);
+  return failureOf('internal', message, {});
+}
+
+/** Writes a value into an error message: short, quoted, with its type. */
+export function printValue(value: unknown): string {
+  if (value === null || value === undefined) return String(value);
+  let text: string;
+  try {
+    text = typeof value === 'object' ? (JSON.stringify(value) ?? String(value)) : String(value);
+  } catch {
+    text = Object.prototype.toString.call(value);
+  }
+  return `\`${text.length > 80 ? `${text.slice(0, 80)}…` : text}\` (${Array.isArray(value) ? 'array' : typeof value})`;
+}

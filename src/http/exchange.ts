@@ -1,0 +1,231 @@
+import type { Dispatcher } from 'undici';
+import { IModelError } from '../errors.ts';
+import { connectionError } from './connection-error.ts';
+
+/** Header names in lower case. */
+export type HttpHeaders = Readonly<Record<string, string | string[] | undefined>>;
+
+/** What an upstream answered. */
+export interface HttpResponse {
+  readonly status: number;
+  readonly headers: HttpHeaders;
+  /** The whole body; empty when a {@link BodyReader} took it. */
+  readonly body: Buffer;
+}
+
+/** Holds the upstream back and lets it go on. Both may be called at any time, also after the end. */
+export interface Flow {
+  pause(): void;
+  resume(): void;
+}
+
+/** Takes a body piece by piece, as the bytes come from the socket. */
+export interface BodyReader {
+  /**
+   * Takes the next bytes. What it throws fails the exchange, and the socket is closed first.
+   *
+   * @returns True when it has all it needs: the exchange resolves now, and whatever still comes is thrown away.
+   */
+  data(bytes: Buffer, flow: Flow): boolean;
+  /** Hears that the body is complete. What it throws fails the exchange. */
+  end(): void;
+}
+
+/** One request, ready to be written. */
+export interface HttpRequest {
+  readonly method?: 'POST' | 'GET' | 'DELETE';
+  /** Scheme, host and port, such as `https://api.openai.com`. */
+  readonly origin: string;
+  /** Path with query. */
+  readonly path: string;
+  readonly headers: Readonly<Record<string, string>>;
+  readonly body: string | Uint8Array | null;
+  /** Aborting closes the socket; the exchange then rejects with the signal's reason. */
+  readonly signal?: AbortSignal;
+  /** Longest wait for the response headers, counted from the moment the request is written; in milliseconds. @defaultValue 600,000 */
+  readonly headersTimeoutMs?: number;
+  /** Longest wait between two pieces of the body while the reader wants more; in milliseconds. @defaultValue 120,000 */
+  readonly idleTimeoutMs?: number;
+  /** Largest body that is collected in memory, in bytes. @defaultValue 134,217,728 (128 MiB) */
+  readonly maxBodyBytes?: number;
+  /** Called when the request is handed to an open connection. */
+  sent?(): void;
+  /** Called when the response headers arrive. */
+  answered?(): void;
+  /** Chooses who takes the body, by status and headers; null collects it. Without it every body is collected. */
+  reader?(status: number, headers: HttpHeaders): BodyReader | null;
+}
+
+/** How long a server may keep a body open after its reader had enough; then the socket is closed instead of being kept. */
+const drainLimitMs = 1_000;
+const defaultHeadersTimeoutMs = 600_000;
+const defaultIdleTimeoutMs = 120_000;
+const defaultMaxBodyBytes = 128 * 1_024 * 1_024;
+
+const noBody = Buffer.alloc(0);
+
+/**
+ * One request and its response: the handler undici calls, and the limits and the signal that can end it.
+ *
+ * It settles once. Failing closes the socket before the promise rejects.
+ */
+export class Exchange implements Dispatcher.DispatchHandler, Flow {
+  readonly #request: HttpRequest;
+  readonly #connectTimeoutMs: number;
+  readonly #resolve: (response: HttpResponse) => void;
+  readonly #reject: (error: unknown) => void;
+  #controller: Dispatcher.DispatchController | null = null;
+  #timer: NodeJS.Timeout | null = null;
+  #settled = false;
+  #answered = false;
+  #status = 0;
+  #headers: HttpHeaders = {};
+  #reader: BodyReader | null = null;
+  #pieces: Buffer[] = [];
+  #size = 0;
+
+  constructor(
+    request: HttpRequest,
+    connectTimeoutMs: number,
+    resolve: (response: HttpResponse) => void,
+    reject: (error: unknown) => void,
+  ) {
+    this.#request = request;
+    this.#connectTimeoutMs = connectTimeoutMs;
+    this.#resolve = resolve;
+    this.#reject = reject;
+    request.signal?.addEventListener('abort', this);
+  }
+
+  /** The signal aborted. */
+  handleEvent(): void {
+    this.#fail(this.#request.signal?.reason);
+  }
+
+  onRequestStart(controller: Dispatcher.DispatchController): void {
+    // The call ended while its connection was being opened: nothing has been written yet, and nothing may be.
+    if (this.#settled) {
+      controller.abort(new Error('The call ended before its connection was open'));
+      return;
+    }
+    this.#controller = controller;
+    this.#limit(this.#request.headersTimeoutMs ?? defaultHeadersTimeoutMs);
+    this.#request.sent?.();
+  }
+
+  onResponseStart(_controller: Dispatcher.DispatchController, status: number, headers: HttpHeaders): void {
+    if (status < 200 || this.#settled) return;
+    this.#answered = true;
+    this.#status = status;
+    this.#headers = headers;
+    this.#limit(this.#request.idleTimeoutMs ?? defaultIdleTimeoutMs);
+    try {
+      this.#request.answered?.();
+      this.#reader = this.#request.reader?.(status, headers) ?? null;
+    } catch (error) {
+      this.#fail(error);
+    }
+  }
+
+  onResponseData(_controller: Dispatcher.DispatchController, bytes: Buffer): void {
+    if (this.#settled) return;
+    this.#timer?.refresh();
+    if (this.#reader === null) {
+      this.#collect(bytes);
+      return;
+    }
+    try {
+      if (this.#reader.data(bytes, this) && !this.#settled) this.#finishEarly();
+    } catch (error) {
+      this.#fail(error);
+    }
+  }
+
+  onResponseEnd(): void {
+    if (this.#settled) {
+      this.#release();
+      return;
+    }
+    try {
+      this.#reader?.end();
+    } catch (error) {
+      this.#controller = null;
+      this.#fail(error);
+      return;
+    }
+    this.#settled = true;
+    this.#release();
+    this.#resolve({ status: this.#status, headers: this.#headers, body: this.#body() });
+  }
+
+  onResponseError(_controller: Dispatcher.DispatchController, error: Error): void {
+    this.#controller = null;
+    this.#fail(connectionError(error, new URL(this.#request.origin).host, this.#connectTimeoutMs));
+  }
+
+  pause(): void {
+    if (this.#settled) return;
+    // A reader that is behind is no fault of the upstream: its silence is not counted meanwhile.
+    clearTimeout(this.#timer ?? undefined);
+    this.#timer = null;
+    this.#controller?.pause();
+  }
+
+  resume(): void {
+    if (!this.#settled) this.#limit(this.#request.idleTimeoutMs ?? defaultIdleTimeoutMs);
+    this.#controller?.resume();
+  }
+
+  #collect(bytes: Buffer): void {
+    this.#pieces.push(bytes);
+    this.#size += bytes.length;
+    const { maxBodyBytes = defaultMaxBodyBytes } = this.#request;
+    if (this.#size <= maxBodyBytes) return;
+    const message = `The reply is larger than ${maxBodyBytes} bytes`;
+    this.#fail(IModelError.of('payload_too_large', message, { sizeBytes: this.#size, limitBytes: maxBodyBytes }));
+  }
+
+  #body(): Buffer {
+    const [first] = this.#pieces;
+    if (first === undefined) return noBody;
+    return this.#pieces.length === 1 ? first : Buffer.concat(this.#pieces, this.#size);
+  }
+
+  #finishEarly(): void {
+    this.#settled = true;
+    this.#release();
+    this.#timer = setTimeout(() => this.#controller?.abort(new Error('The reader had enough')), drainLimitMs);
+    this.#timer.unref();
+    this.#controller?.resume();
+    this.#resolve({ status: this.#status, headers: this.#headers, body: noBody });
+  }
+
+  #limit(limitMs: number): void {
+    clearTimeout(this.#timer ?? undefined);
+    this.#timer = setTimeout(() => this.#timeOut(limitMs), limitMs);
+  }
+
+  #timeOut(timeoutMs: number): void {
+    const phase = this.#answered ? 'stream' : 'attempt';
+    const what = this.#answered ? 'sent nothing more' : 'did not begin to answer';
+    const message = `${new URL(this.#request.origin).host} ${what} within ${timeoutMs} ms`;
+    this.#fail(IModelError.of('timed_out', message, { phase, timeoutMs, retryable: true }));
+  }
+
+  #release(): void {
+    clearTimeout(this.#timer ?? undefined);
+    this.#timer = null;
+    this.#request.signal?.removeEventListener('abort', this);
+  }
+
+  #fail(error: unknown): void {
+    if (this.#settled) return;
+    this.#settled = true;
+    this.#release();
+    const controller = this.#controller;
+    this.#controller = null;
+    // Aborting closes the socket's descriptor before it returns.
+    controller?.abort(error instanceof Error ? error : new Error(String(error)));
+    this.#reject(error);
+  }
+}

@@ -1,0 +1,50 @@
+import { StringDecoder } from 'node:string_decoder';
+import { createParser } from 'eventsource-parser';
+
+/**
+ * Takes one server-sent event.
+ *
+ * @param data - The event's data lines, joined with line feeds; never empty.
+ * @param event - The event's name, if it has one.
+ */
+export type SseHandler = (data: string, event: string | undefined) => void;
+
+/**
+ * Reads server-sent events from bytes that may be cut anywhere, also inside a character or a line end.
+ *
+ * Lines end in LF, CRLF or CR, a byte order mark and comments are skipped, lines have no longest length, and an event that the
+ * body's end left without its blank line is still delivered. Bytes that are no UTF-8 become U+FFFD.
+ *
+ * @see {@link https://html.spec.whatwg.org/multipage/server-sent-events.html#parsing-an-event-stream}
+ */
+export class SseReader {
+  readonly #decoder = new StringDecoder('utf8');
+  readonly #parser;
+  #begun = false;
+
+  constructor(handler: SseHandler) {
+    this.#parser = createParser({
+      onEvent: (message) => {
+        if (message.data !== '') handler(message.data, message.event);
+      },
+    });
+  }
+
+  /** Takes the next bytes; calls the handler for every event they complete. What the handler throws is thrown here. */
+  feed(bytes: Buffer): void {
+    this.#text(this.#decoder.write(bytes));
+  }
+
+  /** Hears that no more bytes come, and delivers an unfinished last event. */
+  end(): void {
+    this.#text(this.#decoder.end());
+    this.#parser.feed('\n\n');
+  }
+
+  #text(text: string): void {
+    if (text === '') return;
+    const marked = !this.#begun && text.charCodeAt(0) === 0xfeff;
+    this.#begun = true;
+    this.#parser.feed(marked ? text.slice(1) : text);
+  }
+}

@@ -1,0 +1,107 @@
+import { type ActorRefFrom, type SnapshotFrom, sendTo, setup } from 'xstate';
+import { type DispatcherEdge, type DispatcherInput, type DispatcherView, dispatcherLogic } from './dispatcher.ts';
+
+/** What an iModel machine hears: what its owner wants, and what its dispatcher reports. */
+export type ModelEvent =
+  | { readonly type: 'model.start' }
+  | { readonly type: 'model.pause' }
+  | { readonly type: 'model.resume' }
+  /** Take no more calls, end those that wait, let those that run finish. */
+  | { readonly type: 'model.drain' }
+  /** As drain, but end those that run too. */
+  | { readonly type: 'model.close' }
+  | DispatcherEdge;
+
+/** What an iModel machine is made from. */
+export type ModelInput = Omit<DispatcherInput, 'machine'>;
+
+/**
+ * The modes of one iModel. It decides when calls may start and hears of changes only; the calls themselves pass through its
+ * dispatcher.
+ */
+export const modelMachine = setup({
+  types: {
+    input: {} as ModelInput,
+    context: {} as ModelInput,
+    events: {} as ModelEvent,
+  },
+  actors: { dispatcher: dispatcherLogic },
+  actions: {
+    openGate: sendTo('dispatcher', { type: 'gate.open' }),
+    shutGate: sendTo('dispatcher', { type: 'gate.shut' }),
+    refuseCalls: sendTo('dispatcher', { type: 'calls.refuse' }),
+    stopCalls: sendTo('dispatcher', { type: 'calls.stop' }),
+  },
+}).createMachine({
+  id: 'imodel',
+  context: ({ input }) => input,
+  invoke: {
+    id: 'dispatcher',
+    src: 'dispatcher',
+    input: ({ context, self }) => ({ ...context, machine: self }),
+  },
+  type: 'parallel',
+  states: {
+    life: {
+      initial: 'starting',
+      states: {
+        starting: {
+          on: { 'model.start': 'running', 'model.drain': 'draining', 'model.close': 'closing' },
+        },
+        running: {
+          entry: 'openGate',
+          on: { 'model.pause': 'paused', 'model.drain': 'draining', 'model.close': 'closing' },
+        },
+        paused: {
+          entry: 'shutGate',
+          on: { 'model.resume': 'running', 'model.drain': 'draining', 'model.close': 'closing' },
+        },
+        draining: {
+          entry: 'refuseCalls',
+          on: { 'model.close': 'closing', 'dispatcher.idle': 'closed' },
+        },
+        closing: {
+          entry: ['stopCalls', 'refuseCalls'],
+          on: { 'dispatcher.idle': 'closed' },
+        },
+        closed: {},
+      },
+    },
+    rate: {
+      initial: 'open',
+      states: {
+        open: { on: { 'limit.hit': 'throttled' } },
+        throttled: { on: { 'window.refreshed': 'open' } },
+      },
+    },
+    queue: {
+      initial: 'accepting',
+      states: {
+        accepting: { on: { 'queue.full': 'full' } },
+        full: { on: { 'queue.drained': 'accepting' } },
+      },
+    },
+  },
+});
+
+/** The running machine of one iModel. */
+export type ModelActor = ActorRefFrom<typeof modelMachine>;
+
+/** The regions' states, as the machine names them. */
+export type ModelRegions = SnapshotFrom<typeof modelMachine>['value'];
+
+/** One word for people, strictest first. */
+export const modelModes = ['closed', 'draining', 'paused', 'throttled', 'full', 'busy', 'idle'] as const;
+
+/** See {@link modelModes}. */
+export type ModelMode = (typeof modelModes)[number];
+
+/** The strictest of what the regions and the dispatcher say. */
+export function modeOf(regions: ModelRegions, view: Pick<DispatcherView, 'running' | 'waiting'>): ModelMode {
+  if (regions.life === 'closed') return 'closed';
+  if (regions.life === 'draining' || regions.life === 'closing') return 'draining';
+  if (regions.life === 'paused') return 'paused';
+  if (regions.rate === 'throttled') return 'throttled';
+  if (regions.queue === 'full') return 'full';
+  return view.running + view.waiting > 0 ? 'busy' : 'idle';
+}

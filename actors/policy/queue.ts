@@ -1,0 +1,180 @@
+/** The lowest and highest priority a call can have; higher is served first, 0 is the default. */
+export const priorityRange = { lowest: -10, highest: 10 } as const;
+
+/**
+ * What the queue needs of the things it holds. The links belong to the queue: an entry is in at most one queue at a time, so it
+ * carries its place itself and leaves in constant time.
+ */
+export interface QueueEntry<T> {
+  /** Who is waiting; callers within one priority get equal shares. */
+  readonly caller: string;
+  /** Whole number within {@link priorityRange}. */
+  readonly priority: number;
+  /** What serving this entry takes from its caller's share, above 0. */
+  readonly cost: number;
+  next: T | null;
+  previous: T | null;
+  line: CallerLine<T> | null;
+}
+
+/** The entries of one caller within one lane, first come first served, linked into the lane's ring of callers. */
+export interface CallerLine<T> {
+  readonly caller: string;
+  readonly lane: Lane<T>;
+  head: T;
+  tail: T;
+  /** What this caller may still take before the turn passes on. */
+  deficit: number;
+  nextLine: CallerLine<T>;
+  previousLine: CallerLine<T>;
+}
+
+interface Lane<T> {
+  readonly priority: number;
+  readonly lines: Map<string, CallerLine<T>>;
+  /** Whose turn it is; null when the lane is empty. */
+  turn: CallerLine<T> | null;
+  /** What a turn is worth: the largest cost seen, so that every turn serves at least one entry and finding it takes one step. */
+  quantum: number;
+}
+
+/**
+ * Waiting calls in the order of their service: higher priority first; within one priority deficit round robin between callers
+ * (Shreedhar and Varghese 1995, https://doi.org/10.1109/90.502236); within one caller first come, first served. With one caller and one priority it
+ * is a plain first-in, first-out queue.
+ *
+ * `push`, `shift`, `peek` and `remove` take constant time whatever the length.
+ */
+export class FairQueue<T extends QueueEntry<T>> {
+  #size = 0;
+  /** Highest priority first. Lanes are few (see {@link priorityRange}) and made when first used. */
+  readonly #lanes: Lane<T>[] = [];
+
+  get size(): number {
+    return this.#size;
+  }
+
+  push(entry: T): void {
+    const lane = this.#lane(entry.priority);
+    lane.quantum = Math.max(lane.quantum, entry.cost);
+    const line = lane.lines.get(entry.caller);
+    entry.next = null;
+    if (line === undefined) {
+      entry.previous = null;
+      entry.line = join(lane, entry);
+    } else {
+      entry.previous = line.tail;
+      entry.line = line;
+      line.tail.next = entry;
+      line.tail = entry;
+    }
+    this.#size += 1;
+  }
+
+  /** The entry that is served next. Stays the same until it is taken, removed, or something more urgent arrives. */
+  peek(): T | null {
+    for (const lane of this.#lanes) {
+      if (lane.turn !== null) return turnOf(lane).head;
+    }
+    return null;
+  }
+
+  /** Takes the entry that {@link peek} shows. */
+  shift(): T | null {
+    const entry = this.peek();
+    if (entry === null) return null;
+    if (entry.line !== null) entry.line.deficit -= entry.cost;
+    this.remove(entry);
+    return entry;
+  }
+
+  /** Takes an entry out wherever it stands. An entry that is not in this queue is left alone. */
+  remove(entry: T): void {
+    const line = entry.line;
+    if (line === null) return;
+    if (line.head === line.tail) {
+      leave(line);
+    } else {
+      if (entry.previous === null) line.head = entry.next as T;
+      else entry.previous.next = entry.next;
+      if (entry.next === null) line.tail = entry.previous as T;
+      else entry.next.previous = entry.previous;
+    }
+    entry.line = null;
+    entry.next = null;
+    entry.previous = null;
+    this.#size -= 1;
+  }
+
+  /** All entries, by priority and then by caller; not the order of service between callers. */
+  *[Symbol.iterator](): Generator<T, void, undefined> {
+    for (const lane of this.#lanes) {
+      for (const line of lane.lines.values()) {
+        for (let entry: T | null = line.head; entry !== null; entry = entry.next) yield entry;
+      }
+    }
+  }
+
+  #lane(priority: number): Lane<T> {
+    const index = this.#lanes.findIndex((lane) => lane.priority <= priority);
+    const found = this.#lanes[index];
+    if (found?.priority === priority) return found;
+    const lane: Lane<T> = { priority, lines: new Map(), turn: null, quantum: 0 };
+    this.#lanes.splice(index < 0 ? this.#lanes.length : index, 0, lane);
+    return lane;
+  }
+}
+
+/** The caller whose turn it is; passes the turn on while its owner cannot afford its next entry. */
+function turnOf<T extends QueueEntry<T>>(lane: Lane<T>): CallerLine<T> {
+  let line = lane.turn as CallerLine<T>;
+  while (line.deficit < line.head.cost) {
+    line = line.nextLine;
+    line.deficit += lane.quantum;
+  }
+  lane.turn = line;
+  return line;
+}
+
+/** Adds a caller at the end of the round. */
+function join<T extends QueueEntry<T>>(lane: Lane<T>, entry: T): CallerLine<T> {
+  const line: CallerLine<T> = {
+    caller: entry.caller,
+    lane,
+    head: entry,
+    tail: entry,
+    deficit: 0,
+    // A ring of one is closed two lines below, before anybody can see it.
+    nextLine: null as unknown as CallerLine<T>,
+    previousLine: null as unknown as CallerLine<T>,
+  };
+  const turn = lane.turn;
+  if (turn === null) {
+    line.nextLine = line;
+    line.previousLine = line;
+    lane.turn = line;
+  } else {
+    line.nextLine = turn;
+    line.previousLine = turn.previousLine;
+    turn.previousLine.nextLine = line;
+    turn.previousLine = line;
+  }
+  lane.lines.set(line.caller, line);
+  return line;
+}
+
+/** Takes an empty caller out of the round, and with it what was left of its share. */
+function leave<T extends QueueEntry<T>>(line: CallerLine<T>): void {
+  const { lane } = line;
+  lane.lines.delete(line.caller);
+  if (line.nextLine === line) {
+    lane.turn = null;
+    return;
+  }
+  line.previousLine.nextLine = line.nextLine;
+  line.nextLine.previousLine = line.previousLine;
+  if (lane.turn === line) {
+    lane.turn = line.nextLine;
+    line.nextLine.deficit += lane.quantum;
+  }
+}

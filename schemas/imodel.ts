@@ -1,0 +1,93 @@
+import { z } from 'zod';
+
+const positiveInteger = z.number().int('a whole number').min(1, 'at least 1');
+
+/** An iModel's id: one token of a subject. */
+export const modelId = z.string().regex(/^[A-Za-z0-9_-]{1,64}$/, '1 to 64 of the characters A-Z a-z 0-9 _ -');
+
+/**
+ * Our own options of an iModel, as TypeScript writes them. Whatever else stands beside them belongs to the provider (`model`, `temperature`, …)
+ * and is checked by its endpoint.
+ */
+export const modelOptions = z.object({
+  /** A vendor's name or alias. Taken from `model` up to its first slash when absent. */
+  provider: z.string().nullish(),
+  /** Replaces the vendor's own base URL: a proxy, a local server, any OpenAI-compatible host. */
+  baseUrl: z.string().nullish(),
+  /** Which of the provider's endpoints. @defaultValue 'chat' */
+  endpoint: z.string().optional(),
+  /** The key itself, or the name of the environment variable that holds it. @defaultValue the provider's variable, read at call time */
+  apiKey: z.string().min(1, 'a key or the name of a variable').nullish(),
+  /** Calls that may wait. @defaultValue 100; agents bring their own */
+  queueCapacity: positiveInteger.nullish(),
+  /** Seconds of one rate window, unless `interval` is given. @defaultValue 60 */
+  capacityRefreshTime: z.number().positive('above 0').optional(),
+  /** Seconds of one rate window. @defaultValue `capacityRefreshTime` */
+  interval: z.number().positive('above 0').nullish(),
+  /** Starts per window. @defaultValue no limit */
+  limitRequests: positiveInteger.nullish(),
+  /** Tokens per window, reserved by an estimate and settled with the reported usage. @defaultValue no limit */
+  limitTokens: positiveInteger.nullish(),
+  /** Calls, streamed or not, that may run at once. @defaultValue no limit; agents bring their own */
+  concurrencyLimit: positiveInteger.nullish(),
+  /** Data of the caller's own, such as `{ session_id }`. */
+  providerMetadata: z.record(z.string(), z.unknown()).nullish(),
+  /** @defaultValue a new UUIDv4 */
+  id: modelId.nullish(),
+  /** Epoch seconds. @defaultValue now */
+  createdAt: z.number().optional(),
+  /** A call that finds the queue full waits for a place, or is refused with `queue_full`. @defaultValue 'wait' */
+  onFull: z.enum(['wait', 'reject']).optional(),
+  /** Seconds added to the rate window against jitter between here and the vendor. @defaultValue 0.5 % of the window, at least 0.01 */
+  windowMargin: z.number().nonnegative('at least 0').optional(),
+});
+
+/** See {@link modelOptions}. */
+export type ModelOptions = z.infer<typeof modelOptions>;
+
+/** Names of our own options, camelCase. */
+export const modelOptionNames = Object.keys(modelOptions.shape) as readonly (keyof ModelOptions)[];
+
+/** `limitRequests` to `limit_requests`. */
+export function toSnakeCase(name: string): string {
+  return name.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`);
+}
+
+const snakeToCamel = new Map<string, string>(modelOptionNames.map((name) => [toSnakeCase(name), name]));
+const camelToSnake = new Map<string, string>(modelOptionNames.map((name) => [name, toSnakeCase(name)]));
+
+const fields = z.record(z.string(), z.unknown());
+
+/**
+ * The one place where our options change their spelling: snake_case in dicts, files and messages, camelCase in TypeScript. Fields of the
+ * provider keep the vendor's spelling both ways. Values are not checked here: {@link modelOptions} does that.
+ */
+export const writtenOptions = z.codec(fields, fields, {
+  decode: (written) => renameKeys(written, snakeToCamel),
+  encode: (options) => renameKeys(options, camelToSnake),
+});
+
+function renameKeys(record: Record<string, unknown>, names: ReadonlyMap<string, string>): Record<string, unknown> {
+  return Object.fromEntries(Object.entries(record).map(([key, value]) => [names.get(key) ?? key, value]));
+}
+
+/** Options of one call, beside its request. */
+export const callOptions = z.strictObject({
+  /** Ends the call when it aborts: status `cancelled`. */
+  signal: z.instanceof(AbortSignal).optional(),
+  /** Milliseconds from submission to the end of the call, waiting included. @defaultValue no limit */
+  timeoutMs: z.number().positive('above 0').optional(),
+  /** Milliseconds the call may wait before it is dispatched. @defaultValue no limit */
+  queueTimeoutMs: z.number().positive('above 0').optional(),
+  /** Higher is served first. @defaultValue 0 */
+  priority: z.number().int('a whole number').min(-10, 'at least -10').max(10, 'at most 10').optional(),
+  /** Who calls; callers within one priority get equal shares. @defaultValue '' */
+  caller: z.string().max(256, 'at most 256 characters').optional(),
+  /** The call's id: 1 to 64 of `[A-Za-z0-9_-]`. @defaultValue a new UUIDv4 */
+  callId: modelId.optional(),
+  /** Rejects with the call's error when it failed, instead of resolving with the failed call. @defaultValue false */
+  raiseOnError: z.boolean().optional(),
+});
+
+/** See {@link callOptions}. */
+export type CallOptions = z.infer<typeof callOptions>;

@@ -1,0 +1,79 @@
+import { z } from 'zod';
+import { wireCall } from './call.ts';
+import { wireChunk } from './chunk.ts';
+import { failure } from './failure.ts';
+import { modelId } from './imodel.ts';
+
+/** A call id as it may stand in a subject. */
+export const callId = modelId;
+
+/** Body of `invoke` and `stream`: the fields of the call, as the vendor spells them. Plain text means one user message. */
+export const callRequest = z.union([
+  z.record(z.string(), z.unknown()),
+  z
+    .string()
+    .min(1, 'a prompt')
+    .transform((content) => ({ messages: [{ role: 'user', content }] })),
+]);
+
+/** Reply to `stream`: where the chunks come. They may already have begun. */
+export const streamReply = z.object({ call_id: callId, subject: z.string(), node: z.string() });
+
+/** One message of a stream; `seq` counts from 1 without gaps, the terminal message included. */
+export const streamMessage = z.discriminatedUnion('kind', [
+  wireChunk.extend({ kind: z.literal('chunk'), seq: z.number().int().positive() }),
+  /** Exactly one, and last: the call as it ended. */
+  z.object({ kind: z.literal('end'), seq: z.number().int().positive(), call: wireCall }),
+]);
+
+/** See {@link streamMessage}. */
+export type StreamMessage = z.infer<typeof streamMessage>;
+
+/** Body of `cancel`. */
+export const cancelRequest = z.object({ call_id: callId, reason: z.string().max(1_000).optional() });
+
+/** Reply to `cancel`, from the node that holds the call; the others stay silent. */
+export const cancelReply = z.object({ call_id: callId, cancelled: z.boolean() });
+
+const limit = z.number().int().min(1).nullable().optional();
+
+/** Body of `control`. */
+export const controlRequest = z.discriminatedUnion('action', [
+  /** Start no calls; those that run go on. */
+  z.strictObject({ action: z.literal('pause') }),
+  z.strictObject({ action: z.literal('resume') }),
+  /** Take no more calls, end those that wait, finish those that run. */
+  z.strictObject({ action: z.literal('drain') }),
+  /** As drain, but end those that run too. */
+  z.strictObject({ action: z.literal('close') }),
+  /** Change limits; null lifts one, an absent one stays. */
+  z.strictObject({
+    action: z.literal('limits'),
+    limit_requests: limit,
+    limit_tokens: limit,
+    concurrency_limit: limit,
+    queue_capacity: z.number().int().min(1).optional(),
+  }),
+  /** Forget what was used of the limits. */
+  z.strictObject({ action: z.literal('reset') }),
+]);
+
+/** See {@link controlRequest}. */
+export type ControlRequest = z.infer<typeof controlRequest>;
+
+/** Any reply that reports a failure instead of its result. */
+export const failureReply = z.object({ failure });
+
+/** Names of the headers of the contract. */
+export const wireHeaders = {
+  /** The call id the caller chose. */
+  call: 'Imodel-Call',
+  /** Milliseconds left for the whole call. */
+  deadlineMs: 'Imodel-Deadline-Ms',
+  /** Milliseconds the call may wait before it is dispatched. */
+  queueMs: 'Imodel-Queue-Ms',
+  priority: 'Imodel-Priority',
+  caller: 'Imodel-Caller',
+  errorCode: 'Nats-Service-Error-Code',
+  error: 'Nats-Service-Error',
+} as const;

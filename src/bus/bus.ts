@@ -1,15 +1,19 @@
 /** Header names and values of a message; names compare without case. One value per name. */
 export type Headers = Readonly<Record<string, string>>;
 
-/** How a value is written when it must become bytes. */
-export type ContentType = 'application/json' | 'application/msgpack' | 'text/plain';
+/** How a value is written when it must become bytes; `application/octet-stream` is a `Uint8Array` that stays one. */
+export type ContentType = 'application/json' | 'application/msgpack' | 'text/plain' | 'application/octet-stream';
 
 /** Options of a single message. */
 export interface PublishOptions {
   readonly headers?: Headers;
   /** Where the receiver should answer. Normally left to {@link Bus.request}. */
   readonly replyTo?: string;
-  /** @defaultValue 'application/json' for values, raw bytes for a `Uint8Array` */
+  /**
+   * How the payload is written. A `Uint8Array` with any type but `application/octet-stream` is taken as already written that way.
+   *
+   * @defaultValue 'text/plain' for a string, 'application/octet-stream' for a `Uint8Array`, 'application/json' for everything else
+   */
   readonly contentType?: ContentType;
 }
 
@@ -18,6 +22,13 @@ export interface RequestOptions extends Omit<PublishOptions, 'replyTo'> {
   /** Milliseconds to wait for the reply; no limit when absent. */
   readonly timeoutMs?: number;
   readonly signal?: AbortSignal;
+  /**
+   * The receiver recognises the same request when it comes twice. Then a request that was in flight when the connection broke is sent
+   * again after the reconnect, within its `timeoutMs`, instead of failing with `unavailable`.
+   *
+   * @defaultValue false
+   */
+  readonly idempotent?: boolean;
 }
 
 /** A message as a handler sees it. */
@@ -26,7 +37,7 @@ export interface Message {
   readonly headers: Headers;
   /** Where a reply goes; undefined when none is expected. */
   readonly replyTo: string | undefined;
-  /** How the body was written; `undefined` when it never left this process. */
+  /** How the body was written; `undefined` when it never left this process and its sender named no type. */
   readonly contentType: ContentType | undefined;
   /**
    * The body, decoded at the first call and remembered. On the memory bus it is the very value that was published.
@@ -59,7 +70,15 @@ export interface Subscription {
 
 /** What a bus reports about its connection. */
 export interface BusStatus {
-  readonly type: 'connected' | 'disconnected' | 'reconnecting' | 'draining' | 'closed' | 'error' | 'slow_consumer';
+  readonly type:
+    | 'connected'
+    | 'disconnected'
+    | 'reconnecting'
+    | 'draining'
+    | 'closed'
+    | 'error'
+    | 'slow_consumer'
+    | 'lame_duck';
   /** Epoch milliseconds. */
   readonly at: number;
   readonly detail?: string;
@@ -69,6 +88,22 @@ export interface BusStatus {
 export interface BusOptions {
   /** Hears of handlers that threw and of messages that could not be delivered. Must not throw. @defaultValue ignores */
   readonly onError?: (error: unknown, subject: string) => void;
+  /** Measures the time-outs of requests. @defaultValue the system's clock */
+  readonly clock?: BusClock;
+}
+
+/** The part of a clock that a bus needs; `Clock` of actors/clock.ts fits. */
+export interface BusClock {
+  /** Epoch milliseconds. */
+  now(): number;
+  setTimeout(callback: () => void, delayMs: number): unknown;
+  clearTimeout(handle: unknown): void;
+}
+
+/** Options of {@link Bus.drain}. */
+export interface DrainOptions {
+  /** Milliseconds after which what is left is given up. @defaultValue 30_000 */
+  readonly timeoutMs?: number;
 }
 
 /**
@@ -100,8 +135,11 @@ export interface Bus {
   /** Resolves when everything published before has been taken by the server (or, in memory, delivered). */
   flush(): Promise<void>;
 
-  /** Stops taking new messages, lets handlers finish what has arrived, sends what is buffered, then closes. */
-  drain(): Promise<void>;
+  /**
+   * Stops taking new messages, lets handlers finish what has arrived (they may still publish and request), waits for requests that have
+   * a time limit, sends what is buffered, then closes.
+   */
+  drain(options?: DrainOptions): Promise<void>;
 
   /** Ends at once; requests in flight reject with `closed`. Idempotent. */
   close(): Promise<void>;

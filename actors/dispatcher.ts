@@ -254,13 +254,21 @@ export class Dispatcher {
     const { tokens: tokenLimit } = this.#limits.window;
     if (tokenLimit !== null && row.tokens > tokenLimit) {
       const message = `The request needs about ${row.tokens} tokens, but \`limitTokens\` is ${tokenLimit}`;
-      this.#finish(row, 'call.skip', failureOf('estimate_too_large', message, { tokens: row.tokens, limit: tokenLimit }));
+      this.#finish(
+        row,
+        'call.skip',
+        failureOf('estimate_too_large', message, { tokens: row.tokens, limit: tokenLimit }),
+      );
       return;
     }
     const capacity = this.#limits.queueCapacity;
     const isFull = this.#queue.size >= capacity;
     if (isFull && this.#limits.onFull === 'reject') {
-      this.#finish(row, 'call.skip', failureOf('queue_full', `The queue is full: ${capacity} calls wait`, { capacity }));
+      this.#finish(
+        row,
+        'call.skip',
+        failureOf('queue_full', `The queue is full: ${capacity} calls wait`, { capacity }),
+      );
       return;
     }
     row.queuedAt = this.#clock.now();
@@ -414,8 +422,13 @@ export class Dispatcher {
   #timeout(row: CallRow): Failure {
     const phase = this.#phaseOf(row);
     const since = row.queuedAt;
-    const timeoutMs = Math.round(Math.min(row.deadlineAt, isRunning(row.state) ? Infinity : row.queueDeadlineAt) - since);
-    return failureOf('timed_out', `The call's time of ${timeoutMs} ms ran out (${phaseText[phase]})`, { phase, timeoutMs });
+    const timeoutMs = Math.round(
+      Math.min(row.deadlineAt, isRunning(row.state) ? Infinity : row.queueDeadlineAt) - since,
+    );
+    return failureOf('timed_out', `The call's time of ${timeoutMs} ms ran out (${phaseText[phase]})`, {
+      phase,
+      timeoutMs,
+    });
   }
 
   #phaseOf(row: CallRow): TimeoutPhase {

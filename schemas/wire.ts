@@ -26,13 +26,34 @@ export const streamMessage = z.discriminatedUnion('kind', [
   z.object({ kind: z.literal('end'), seq: z.number().int().positive(), call: wireCall }),
 ]);
 
+/**
+ * Reply to `resume`, from the node that holds the stream: what was sent after `after_seq`. Follow `subject`, subscribed to beforehand, for
+ * what comes after, and drop what was seen.
+ */
+export const resumeReply = streamReply.extend({ messages: z.array(streamMessage) });
+
 /** See {@link streamMessage}. */
 export type StreamMessage = z.infer<typeof streamMessage>;
 
 /** Body of `cancel`. */
 export const cancelRequest = z.object({ call_id: callId, reason: z.string().max(1_000).optional() });
 
-/** Reply to `cancel`, from the node that holds the call; the others stay silent. */
+/** Body of `ctl.<node>`: what a reader says to the one node that holds its stream. */
+export const ctlRequest = z.discriminatedUnion('type', [
+  /** So many more chunks may be sent. */
+  z.strictObject({ type: z.literal('credit'), call_id: callId, chunks: z.number().int().min(1).max(65_536) }),
+  /** The reader is still there. */
+  z.strictObject({ type: z.literal('extend'), call_id: callId }),
+  z.strictObject({ type: z.literal('cancel'), call_id: callId, reason: z.string().max(1_000).optional() }),
+]);
+
+/** See {@link ctlRequest}. */
+export type CtlRequest = z.infer<typeof ctlRequest>;
+
+/** Body of `resume`. */
+export const resumeRequest = z.object({ call_id: callId, after_seq: z.number().int().nonnegative() });
+
+/** Reply to `cancel`: at once from the node that holds the call, a moment later from a node that does not. */
 export const cancelReply = z.object({ call_id: callId, cancelled: z.boolean() });
 
 const limit = z.number().int().min(1).nullable().optional();
@@ -63,17 +84,3 @@ export type ControlRequest = z.infer<typeof controlRequest>;
 
 /** Any reply that reports a failure instead of its result. */
 export const failureReply = z.object({ failure });
-
-/** Names of the headers of the contract. */
-export const wireHeaders = {
-  /** The call id the caller chose. */
-  call: 'Imodel-Call',
-  /** Milliseconds left for the whole call. */
-  deadlineMs: 'Imodel-Deadline-Ms',
-  /** Milliseconds the call may wait before it is dispatched. */
-  queueMs: 'Imodel-Queue-Ms',
-  priority: 'Imodel-Priority',
-  caller: 'Imodel-Caller',
-  errorCode: 'Nats-Service-Error-Code',
-  error: 'Nats-Service-Error',
-} as const;

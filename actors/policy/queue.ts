@@ -143,7 +143,8 @@ function join<T extends QueueEntry<T>>(lane: Lane<T>, entry: T): CallerLine<T> {
     lane,
     head: entry,
     tail: entry,
-    deficit: 0,
+    // Whoever finds the lane empty has the turn at once; others wait until it reaches them.
+    deficit: lane.turn === null ? lane.quantum : 0,
     // A ring of one is closed two lines below, before anybody can see it.
     nextLine: null as unknown as CallerLine<T>,
     previousLine: null as unknown as CallerLine<T>,

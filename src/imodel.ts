@@ -1,0 +1,279 @@
+import { randomUUID } from 'node:crypto';
+import type { z } from 'zod';
+import type { Clock } from '../actors/clock.ts';
+import type { DispatcherLimits } from '../actors/dispatcher.ts';
+import { type CallOptions, callOptions, type ModelOptions, modelOptions } from '../schemas/imodel.ts';
+import type { ModelState } from '../schemas/state.ts';
+import type { Bus } from './bus/bus.ts';
+import type { Endpoint, Fields } from './endpoints/endpoint.ts';
+import { IModelError } from './errors.ts';
+import { ApiCalling } from './runtime/api-calling.ts';
+import { checked } from './runtime/checked.ts';
+import { ChunkBuffer, discardingSink } from './runtime/chunk-buffer.ts';
+import { LiveModel, type ModelObserver } from './runtime/live-model.ts';
+import { stateOf } from './runtime/model-state.ts';
+import { ModelStream, type StreamingProcessFunc } from './runtime/model-stream.ts';
+import { resolveEndpoint, splitOptions } from './runtime/resolve-endpoint.ts';
+import { type ServedModel, serveModel } from './runtime/serve.ts';
+import { systemClock } from './runtime/system-clock.ts';
+
+/** Chunks a stream holds for a slow reader before it stops reading its upstream. */
+const streamBufferSize = 256;
+
+/** Seconds of one rate window when neither `interval` nor `capacityRefreshTime` is given. */
+const defaultWindow = 60;
+
+/** What cannot be written down and so is no part of {@link ModelOptions}. */
+export interface IModelFunctions {
+  /** An endpoint of your own instead of one matched by name. It is not copied, and not closed with the iModel's other resources spared. */
+  readonly endpoint?: string | Endpoint | undefined;
+  /** Changes chunks of streams; see {@link StreamingProcessFunc}. */
+  readonly streamingProcessFunc?: StreamingProcessFunc | null | undefined;
+  /** Where time comes from. @defaultValue the machine's clock */
+  readonly clock?: Clock | undefined;
+  /** Where keys and `LIONAGI_CHAT_PROVIDER` are looked up. @defaultValue `process.env`, read at call time */
+  readonly env?: Readonly<Record<string, string | undefined>> | undefined;
+}
+
+/** Options of an iModel: ours, and beside them the provider's (`model`, `temperature`, …), which become defaults of every request. */
+export type IModelOptions = Omit<ModelOptions, 'endpoint'> & IModelFunctions & { readonly [option: string]: unknown };
+
+/** How an iModel is closed. */
+export interface CloseOptions {
+  /** Let running calls finish. @defaultValue false */
+  readonly drain?: boolean;
+  /** With `drain`: milliseconds after which running calls are ended after all. @defaultValue no limit */
+  readonly timeoutMs?: number;
+}
+
+/**
+ * One model behind one actor, which owns its queue, limits, deadlines and the life of every call.
+ *
+ * @example
+ * ```ts
+ * await using model = new iModel({ model: 'openai/gpt-4o-mini', limitRequests: 100, limitTokens: 100_000 });
+ * const call = await model.invoke({ messages: [{ role: 'user', content: 'hello' }] });
+ * console.log(call.text);
+ * ```
+ */
+export class iModel implements AsyncDisposable {
+  readonly id: string;
+  /** Epoch seconds. */
+  readonly createdAt: number;
+  /** The caller's own data. */
+  readonly providerMetadata: Record<string, unknown>;
+  readonly endpoint: Endpoint;
+  readonly #live: LiveModel;
+  readonly #process: StreamingProcessFunc | null;
+
+  /**
+   * @throws IModelError `config` for an unknown or malformed option, an unknown provider without `baseUrl`, or an endpoint the provider
+   * does not have; the message names the field and prints the value.
+   */
+  constructor(options: IModelOptions) {
+    const { own, functions, provider } = splitOptions(options);
+    const settings = checked(modelOptions, own, 'option', 'config');
+    const clock = functions.clock ?? systemClock;
+    this.id = settings.id ?? randomUUID();
+    this.createdAt = settings.createdAt ?? clock.now() / 1_000;
+    this.providerMetadata = structuredClone(settings.providerMetadata ?? {});
+    this.#process = functions.streamingProcessFunc ?? null;
+    this.endpoint = resolveEndpoint(settings, functions, provider);
+    this.#live = new LiveModel({
+      id: this.id,
+      endpoint: this.endpoint,
+      limits: limitsOf(settings, this.endpoint),
+      clock,
+      createId: randomUUID,
+      onSession: (sessionId) => {
+        this.providerMetadata.session_id = sessionId;
+      },
+    });
+  }
+
+  /** The model's name as the vendor knows it; empty when none is set. */
+  get modelName(): string {
+    const { model } = this.endpoint.config.kwargs;
+    return typeof model === 'string' ? model : '';
+  }
+
+  /** True for command-line agents. */
+  get isCli(): boolean {
+    return this.endpoint.isCli;
+  }
+
+  /** What a request may hold; null when everything passes. */
+  get requestOptions(): z.ZodType | null {
+    return this.endpoint.requestOptions;
+  }
+
+  /** The agent session that the next call resumes; null when there is none. */
+  get providerSessionId(): string | null {
+    const { session_id: sessionId } = this.providerMetadata;
+    return typeof sessionId === 'string' ? sessionId : null;
+  }
+
+  /** What it is doing, in one word: the strictest of its regions. */
+  get status(): ModelState['mode'] {
+    return this.#live.mode;
+  }
+
+  /** What it is doing, in numbers. */
+  get state(): ModelState {
+    return stateOf(this, this.#live);
+  }
+
+  /** The actor behind it. @internal */
+  get live(): LiveModel {
+    return this.#live;
+  }
+
+  /**
+   * Makes a call without sending it, to look at or to hand to {@link invoke} or {@link stream} later.
+   *
+   * @param request - The call's fields, as the vendor spells them; OpenAI-style `messages` work on every chat endpoint. Not changed.
+   * @throws IModelError `invalid_request` naming the field that does not fit.
+   */
+  createApiCalling(request: Fields = {}, options: Pick<CallOptions, 'callId'> = {}): ApiCalling {
+    const transport: Record<string, unknown> = {};
+    let body = request;
+    for (const name of this.endpoint.transportFields) {
+      if (!(name in request)) continue;
+      if (body === request) body = { ...request };
+      transport[name] = request[name];
+      delete (body as Record<string, unknown>)[name];
+    }
+    return this.#live.createCall(this.endpoint.prepare(body), transport, options.callId);
+  }
+
+  /**
+   * Runs one call through queue and limits and resolves with it when it has ended.
+   *
+   * A vendor's refusal is a call with status `failed` and a typed `failure`, not a rejection (unless `raiseOnError` is set). The same call
+   * handed over twice is sent once; a call that has ended is returned as it is.
+   *
+   * @throws IModelError `invalid_request`, `missing_api_key`, `queue_full`, `estimate_too_large`, `cancelled` (with the signal's reason as
+   * cause), `timed_out` with the phase, `closed`, `conflict` for a call id in use. The call is in the error's `call` property.
+   */
+  async invoke(request: Fields | ApiCalling = {}, options: CallOptions = {}): Promise<ApiCalling> {
+    const settings = checkedCallOptions(options);
+    let call: ApiCalling;
+    if (request instanceof ApiCalling) {
+      call = request;
+    } else {
+      const { stream: _stream, ...body } = request;
+      this.#refuseUsedId(settings.callId);
+      call = this.createApiCalling('stream' in request ? body : request, settings);
+    }
+    if (call.row === null) {
+      if (call.payload.stream === true) call.sink = discardingSink;
+      this.#live.submit(call, settings);
+    }
+    return new Promise((resolve, reject) => {
+      call.onEnd(() => {
+        if (rejects(call, settings.raiseOnError === true)) reject(call.error);
+        else resolve(call);
+      });
+    });
+  }
+
+  /**
+   * Runs one streamed call through the same queue and limits. The call is submitted at once, whether or not reading has begun.
+   *
+   * @returns An async iterable of chunks that carries the call; see {@link ModelStream} for order and failures. Awaiting it is allowed.
+   * @throws IModelError `invalid_request`; `conflict` for a call that was started before. Everything later is thrown while reading.
+   */
+  stream(request: Fields | ApiCalling = {}, options: CallOptions = {}): ModelStream {
+    const settings = checkedCallOptions(options);
+    let call: ApiCalling;
+    if (request instanceof ApiCalling) {
+      call = request;
+      if (call.row !== null) {
+        throw IModelError.of('conflict', `Call ${call.id} was started before`, { callId: call.id });
+      }
+    } else {
+      this.#refuseUsedId(settings.callId);
+      call = this.createApiCalling({ ...request, stream: true }, settings);
+    }
+    const buffer = new ChunkBuffer(streamBufferSize, () => call.chunkArrived(this.#live.clock.now()));
+    call.sink = buffer;
+    call.onEnd(() => buffer.close());
+    this.#live.submit(call, settings);
+    return new ModelStream(call, buffer, this.#process);
+  }
+
+  /** Starts no more calls until {@link resume}; those that run go on, new ones wait. */
+  pause(): void {
+    this.#live.control({ action: 'pause' });
+  }
+
+  /** Ends a {@link pause}. */
+  resume(): void {
+    this.#live.control({ action: 'resume' });
+  }
+
+  /** Hears what happens here, synchronously; returns the way to stop. An observer that throws is not asked again. */
+  observe(observer: ModelObserver): () => void {
+    return this.#live.observe(observer);
+  }
+
+  /**
+   * Answers this iModel's subjects on a bus until closed; see `docs/wire.md`.
+   *
+   * @param bus - Stays the caller's to close.
+   */
+  serve(bus: Bus): ServedModel {
+    return serveModel(this, bus);
+  }
+
+  /**
+   * Takes no more calls, ends those that wait, and ends those that run or, with `drain`, lets them finish. Resolves when every call has
+   * ended and connections and timers are gone. Idempotent.
+   */
+  close(options: CloseOptions = {}): Promise<void> {
+    return this.#live.close(options.drain === true, options.timeoutMs);
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
+  }
+
+  #refuseUsedId(callId: string | undefined): void {
+    if (callId !== undefined && this.#live.findCall(callId) !== undefined) {
+      throw IModelError.of('conflict', `A call with the id ${callId} has not ended`, { callId });
+    }
+  }
+}
+
+function checkedCallOptions(options: CallOptions): CallOptions {
+  for (const _name in options) return checked(callOptions, options, 'call option', 'invalid_request');
+  return options;
+}
+
+/** Whether an ended call is a rejection of `invoke` or its result. */
+function rejects(call: ApiCalling, raiseOnError: boolean): boolean {
+  switch (call.status) {
+    case 'completed':
+      return false;
+    case 'failed':
+      return raiseOnError || call.failure?.code === 'missing_api_key' || call.failure?.code === 'invalid_request';
+    default:
+      return true;
+  }
+}
+
+function limitsOf(options: ModelOptions, endpoint: Endpoint): DispatcherLimits {
+  const seconds = options.interval ?? options.capacityRefreshTime ?? defaultWindow;
+  const margin = options.windowMargin ?? Math.max(0.01, seconds * 0.005);
+  return {
+    queueCapacity: options.queueCapacity ?? endpoint.defaultLimits?.queueCapacity ?? 100,
+    onFull: options.onFull ?? 'wait',
+    concurrency: options.concurrencyLimit ?? endpoint.defaultLimits?.concurrency ?? null,
+    window: {
+      requests: options.limitRequests ?? null,
+      tokens: options.limitTokens ?? null,
+      lengthMs: seconds * 1_000,
+      marginMs: margin * 1_000,
+    },
+  };
+}

@@ -1,0 +1,291 @@
+import { statusOf } from '../../actors/call.ts';
+import type { CallRow } from '../../actors/call-row.ts';
+import { type CallDict, type CallStatus, viewToWire, type WireCall } from '../../schemas/call.ts';
+import type { AnswerView, FinishReason, ToolUse, Usage } from '../../schemas/chunk.ts';
+import type { Failure } from '../../schemas/failure.ts';
+import type { ChunkSink, EndpointReply, Fields } from '../endpoints/endpoint.ts';
+import { IModelError } from '../errors.ts';
+import { writeError, writeValue } from './written.ts';
+
+/** Groups of errors stop growing here. */
+const maxErrors = 100;
+
+/** What a call needs of the iModel that made it. @internal */
+export interface CallOwner {
+  /** Ends the call as cancelled; see {@link ApiCalling.cancel}. */
+  cancel(call: ApiCalling, reason?: unknown): void;
+  /** A new call of the same owner with this payload. */
+  renew(call: ApiCalling, payload: Fields, transport: Fields, metadata: Record<string, unknown>): ApiCalling;
+}
+
+/** What a call is made from. @internal */
+export interface CallInit {
+  readonly id: string;
+  /** Epoch milliseconds. */
+  readonly createdAtMs: number;
+  readonly payload: Fields;
+  readonly transport: Fields;
+  readonly owner: CallOwner;
+  readonly metadata?: Record<string, unknown>;
+}
+
+/** When a call passed its stations, epoch milliseconds; null while it has not. */
+export interface CallTiming {
+  readonly queuedAt: number | null;
+  readonly startedAt: number | null;
+  readonly firstChunkAt: number | null;
+  readonly endedAt: number | null;
+}
+
+/**
+ * One call: what is sent, where it stands, and what came of it. Made by `createApiCalling`, `invoke` or `stream`; ends exactly once.
+ *
+ * Response, error, usage and timing are complete when the status becomes final, and never change afterwards.
+ */
+export class ApiCalling {
+  readonly id: string;
+  /** The body that is or would be sent: request over defaults, in the vendor's fields. */
+  readonly payload: Fields;
+  /** Values that travel beside the body, such as a file. */
+  readonly transport: Fields;
+  /** The caller's own notes; written into {@link toDict}. */
+  readonly metadata: Record<string, unknown>;
+  /** Where chunks go; null for a one-shot call. @internal */
+  sink: ChunkSink | null = null;
+  /** What its canceller gave as the reason. @internal */
+  cause: unknown = null;
+
+  readonly #createdAtMs: number;
+  readonly #owner: CallOwner;
+  #row: CallRow | null = null;
+  #reply: EndpointReply | null = null;
+  // Epoch milliseconds, -1 while it has not happened: a virtual clock may well stand at 0.
+  #firstChunkAt = -1;
+  #endedAt = -1;
+  #failure: Failure | null = null;
+  #errors: unknown[] | null = null;
+  #listeners: ((call: ApiCalling) => void)[] | null = null;
+
+  /** @internal */
+  constructor(init: CallInit) {
+    this.id = init.id;
+    this.payload = init.payload;
+    this.transport = init.transport;
+    this.metadata = init.metadata ?? {};
+    this.#createdAtMs = init.createdAtMs;
+    this.#owner = init.owner;
+  }
+
+  /** Epoch seconds. */
+  get createdAt(): number {
+    return this.#createdAtMs / 1_000;
+  }
+
+  get status(): CallStatus {
+    return this.#row === null ? 'pending' : statusOf(this.#row.state);
+  }
+
+  /** True once the status is final. */
+  get ended(): boolean {
+    return this.#endedAt >= 0;
+  }
+
+  /** The vendor's body, untouched; the aggregate after a stream; null before the end and where there is none. */
+  get response(): unknown {
+    return this.#settled?.response ?? null;
+  }
+
+  /** The answer's text, whoever the vendor; empty when there is none. */
+  get text(): string {
+    return this.#settled?.view.text ?? '';
+  }
+
+  /** The reasoning the vendor showed. */
+  get thinking(): string {
+    return this.#settled?.view.thinking ?? '';
+  }
+
+  /** The tools the model asked for. */
+  get toolUses(): readonly ToolUse[] {
+    return this.#settled?.view.toolUses ?? [];
+  }
+
+  /** Why the model stopped; null when it did not finish or has no such word. */
+  get finishReason(): FinishReason | null {
+    return this.#settled?.view.finishReason ?? null;
+  }
+
+  /** What the vendor reported to have been used. */
+  get usage(): Usage | null {
+    return this.#settled?.view.usage ?? null;
+  }
+
+  /** Why the call did not complete, as data; null when it did or has not ended. */
+  get failure(): Failure | null {
+    return this.#failure;
+  }
+
+  /** The error, or an `AggregateError` when several were added; null when there is none. */
+  get error(): unknown {
+    const errors = this.#errors;
+    if (errors === null) return null;
+    return errors.length === 1 ? errors[0] : new AggregateError(errors, `${errors.length} errors`);
+  }
+
+  /** Seconds from dispatch to the end; null before the end and for calls that never started. */
+  get duration(): number | null {
+    const { startedAt, endedAt } = this.timing;
+    return startedAt === null || endedAt === null ? null : (endedAt - startedAt) / 1_000;
+  }
+
+  get timing(): CallTiming {
+    return {
+      queuedAt: instant(this.#row?.queuedAt),
+      startedAt: instant(this.#row?.startedAt),
+      firstChunkAt: instant(this.#firstChunkAt),
+      endedAt: instant(this.#endedAt),
+    };
+  }
+
+  /** Resolves with this call when it has ended, however it did; at once when it already has. */
+  get done(): Promise<this> {
+    return new Promise((resolve) => this.onEnd(() => resolve(this)));
+  }
+
+  /** Calls back when the call has ended: synchronously within the final transition, or at once when it already has. Must not throw. */
+  onEnd(listener: (call: ApiCalling) => void): void {
+    if (this.ended) listener(this);
+    else if (this.#listeners === null) this.#listeners = [listener];
+    else this.#listeners.push(listener);
+  }
+
+  /** Takes the call back. The connection or process is gone before the status is `cancelled`. Idempotent; nothing happens after the end. */
+  cancel(reason?: unknown): void {
+    this.#owner.cancel(this, reason);
+  }
+
+  /** Adds a further error to the record, up to 100. It does not change the status. */
+  addError(error: unknown): void {
+    this.#errors ??= [];
+    if (this.#errors.length < maxErrors) this.#errors.push(error);
+  }
+
+  /**
+   * Returns normally only for a completed call.
+   *
+   * @throws IModelError the call's own error, or `invalid_request` when it has none; the message never holds the response.
+   */
+  assertCompleted(): void {
+    if (this.status === 'completed') return;
+    const { response: _response, ...execution } = this.toDict().execution;
+    const message = `Expected call ${this.id} to be completed: ${JSON.stringify(execution)}`;
+    throw IModelError.of('invalid_request', message, {}, { cause: this.error });
+  }
+
+  /**
+   * A new, pending call with the same payload, deeply copied, for the same endpoint.
+   *
+   * @param copyMetadata - Whether the caller's notes come along. `metadata.original` names this call either way.
+   */
+  asFreshEvent(copyMetadata = false): ApiCalling {
+    const metadata = copyMetadata ? structuredClone(this.metadata) : {};
+    metadata.original = { id: this.id, created_at: this.createdAt };
+    return this.#owner.renew(this, structuredClone(this.payload), { ...this.transport }, metadata);
+  }
+
+  /** The call as plain data, with exactly the reference's keys. Holds no header and no key. */
+  toDict(): CallDict {
+    return {
+      id: this.id,
+      created_at: this.createdAt,
+      metadata: this.#writtenMetadata(),
+      execution: {
+        status: this.status,
+        duration: this.duration,
+        response: writeValue(this.response),
+        error: writeError(this.error),
+        retryable: this.#failure === null ? null : this.#failure.retryable,
+      },
+      payload: writeValue(this.payload) as Record<string, unknown>,
+    };
+  }
+
+  /** The ended call as it travels over a bus. @internal */
+  toWire(): WireCall {
+    const view: AnswerView = this.#settled?.view ?? emptyView;
+    return {
+      id: this.id,
+      created_at: this.createdAt,
+      metadata: this.#writtenMetadata(),
+      execution: {
+        status: this.status,
+        duration: this.duration,
+        // The bus writes it; on the memory bus it is passed by reference, as everything is.
+        response: this.response,
+        error: writeError(this.error),
+        retryable: this.#failure === null ? null : this.#failure.retryable,
+      },
+      ...viewToWire(view),
+      failure: this.#failure,
+    };
+  }
+
+  /** The dispatcher's row, once submitted. @internal */
+  get row(): CallRow | null {
+    return this.#row;
+  }
+
+  /** @internal */
+  submitAs(row: CallRow): void {
+    this.#row = row;
+  }
+
+  /** What the endpoint brought; becomes visible when the call ends. @internal */
+  bring(reply: EndpointReply): void {
+    this.#reply = reply;
+  }
+
+  /** @internal */
+  chunkArrived(at: number): void {
+    if (this.#firstChunkAt < 0) this.#firstChunkAt = at;
+  }
+
+  /** Closes the record; runs once, within the dispatcher's final transition. @internal */
+  end(failure: Failure | null, error: unknown, at: number): void {
+    this.#failure = failure;
+    if (error !== null) {
+      // What ended the call comes first; errors that were added on the way stay behind it.
+      this.#errors = [error, ...(this.#errors ?? [])];
+      if (IModelError.is(error)) error.call = this;
+    }
+    this.#endedAt = at;
+    const listeners = this.#listeners;
+    this.#listeners = null;
+    if (listeners !== null) for (const listener of listeners) listener(this);
+  }
+
+  get #settled(): EndpointReply | null {
+    return this.ended ? this.#reply : null;
+  }
+
+  #writtenMetadata(): Record<string, unknown> {
+    const { queuedAt, startedAt, firstChunkAt, endedAt } = this.timing;
+    return {
+      ...(writeValue(this.metadata) as Record<string, unknown>),
+      lion_class: 'imodel.ApiCalling',
+      timing: {
+        ...(queuedAt === null ? {} : { queued_at: queuedAt }),
+        ...(startedAt === null ? {} : { started_at: startedAt }),
+        ...(firstChunkAt === null ? {} : { first_chunk_at: firstChunkAt }),
+        ...(endedAt === null ? {} : { ended_at: endedAt }),
+        ...(queuedAt === null || startedAt === null ? {} : { wait_ms: startedAt - queuedAt }),
+      },
+    };
+  }
+}
+
+const emptyView: AnswerView = { text: '', thinking: '', toolUses: [], finishReason: null, usage: null };
+
+function instant(at: number | undefined): number | null {
+  return at === undefined || at < 0 ? null : at;
+}

@@ -1,0 +1,326 @@
+import { createActor } from 'xstate';
+import { CallRow } from '../../actors/call-row.ts';
+import type { Clock } from '../../actors/clock.ts';
+import type { Dispatcher, DispatcherEvent, DispatcherLimits, DispatcherView } from '../../actors/dispatcher.ts';
+import { type ModelActor, type ModelRegions, modelMachine, modeOf } from '../../actors/imodel.ts';
+import type { ModelEventMessage, ModelEventType } from '../../schemas/event.ts';
+import { failureOf } from '../../schemas/failure.ts';
+import type { CallOptions } from '../../schemas/imodel.ts';
+import type { ControlRequest } from '../../schemas/wire.ts';
+import type { Endpoint, Fields } from '../endpoints/endpoint.ts';
+import { IModelError, toFailure } from '../errors.ts';
+import { ApiCalling, type CallOwner } from './api-calling.ts';
+import { Executor, type ExecutorObserver } from './executor.ts';
+
+/** What a live model is made from. @internal */
+export interface LiveModelOptions {
+  readonly id: string;
+  readonly endpoint: Endpoint;
+  readonly limits: DispatcherLimits;
+  readonly clock: Clock;
+  readonly createId: () => string;
+  readonly onSession: (sessionId: string) => void;
+}
+
+/** Hears events of one iModel. */
+export type ModelObserver = (event: ModelEventMessage) => void;
+
+/**
+ * The running actor of one iModel, bound to its endpoint: the only place that knows both. Everything that happens to a call goes
+ * through here.
+ *
+ * @internal
+ */
+export class LiveModel implements CallOwner, ExecutorObserver {
+  readonly id: string;
+  readonly clock: Clock;
+  readonly endpoint: Endpoint;
+  readonly #createId: () => string;
+  readonly #actor: ModelActor;
+  readonly #send: (event: DispatcherEvent) => void;
+  readonly #dispatcher: Dispatcher;
+  /** Calls whose id their caller chose, and so may ask for. */
+  readonly #named = new Map<string, ApiCalling>();
+  readonly #observers = new Set<ModelObserver>();
+  #regions: ModelRegions;
+  #fault: unknown = null;
+  #stopped = false;
+  #closing: Promise<void> | null = null;
+
+  constructor(options: LiveModelOptions) {
+    this.id = options.id;
+    this.clock = options.clock;
+    this.endpoint = options.endpoint;
+    this.#createId = options.createId;
+    const { clock, endpoint, limits, onSession } = options;
+    const executor = new Executor({ endpoint, clock, observer: this, onSession });
+    this.#actor = createActor(modelMachine, { clock, input: { limits, clock, effects: executor } });
+    this.#actor.subscribe({ next: ({ value }) => this.#turn(value), error: (error) => this.#fail(error) });
+    this.#regions = this.#actor.getSnapshot().value;
+    this.#actor.start();
+    const dispatcher = this.#actor.getSnapshot().children.dispatcher;
+    if (dispatcher === undefined) throw IModelError.of('internal', 'The machine has no dispatcher', {});
+    this.#dispatcher = dispatcher.getSnapshot().dispatcher;
+    this.#send = (event) => dispatcher.send(event);
+    executor.reportTo(this.#send);
+    this.#actor.send({ type: 'model.start' });
+  }
+
+  /** What the regions of the machine say. */
+  get regions(): ModelRegions {
+    return this.#regions;
+  }
+
+  /** The strictest mode, in one word. */
+  get mode() {
+    return modeOf(this.#regions, this.#dispatcher.view());
+  }
+
+  view(): DispatcherView {
+    return this.#dispatcher.view();
+  }
+
+  createCall(payload: Fields, transport: Fields, callId?: string, metadata?: Record<string, unknown>): ApiCalling {
+    return new ApiCalling({
+      id: callId ?? this.#createId(),
+      createdAtMs: this.clock.now(),
+      payload,
+      transport,
+      owner: this,
+      ...(metadata === undefined ? {} : { metadata }),
+    });
+  }
+
+  renew(_call: ApiCalling, payload: Fields, transport: Fields, metadata: Record<string, unknown>): ApiCalling {
+    return this.createCall(payload, transport, undefined, metadata);
+  }
+
+  /** Hands a pending call to the actor. Never throws: a call that is refused has ended when this returns. */
+  submit(call: ApiCalling, options: CallOptions): void {
+    const now = this.clock.now();
+    const countsTokens = this.#dispatcher.limits.window.tokens !== null;
+    const row = new CallRow({
+      id: call.id,
+      handle: call,
+      streaming: call.sink !== null,
+      tokens: countsTokens ? this.endpoint.estimateTokens(call.payload) : 0,
+      caller: options.caller,
+      priority: options.priority,
+      deadlineAt: options.timeoutMs === undefined ? undefined : now + options.timeoutMs,
+      queueDeadlineAt: options.queueTimeoutMs === undefined ? undefined : now + options.queueTimeoutMs,
+    });
+    call.submitAs(row);
+    if (this.#stopped) {
+      this.#refuse(call);
+      return;
+    }
+    if (options.callId !== undefined) this.#name(call, options.callId);
+    this.#emit('created', call);
+    this.#send({ type: 'call.submit', row });
+    if (call.status === 'pending') this.#emit('queued', call);
+    if (options.signal !== undefined) this.#watch(call, options.signal);
+  }
+
+  cancel(call: ApiCalling, reason?: unknown): void {
+    if (call.ended || call.row === null) return;
+    call.cause ??= reason ?? null;
+    const text = reason instanceof Error ? reason.message : typeof reason === 'string' ? reason : undefined;
+    const failure = IModelError.is(reason)
+      ? reason.failure
+      : failureOf('cancelled', text === undefined ? 'The call was cancelled' : `The call was cancelled: ${text}`, {
+          ...(text === undefined ? {} : { reason: text }),
+        });
+    this.#send({ type: 'call.end', row: call.row, failure });
+  }
+
+  /** The call with this id, while it has not ended: at once where its caller chose the id, by a walk through all others. */
+  findCall(callId: string): ApiCalling | undefined {
+    const named = this.#named.get(callId);
+    if (named !== undefined) return named;
+    for (const row of this.#dispatcher.rows()) {
+      if (row.id === callId) return row.handle as ApiCalling;
+    }
+    return undefined;
+  }
+
+  control(request: ControlRequest): void {
+    switch (request.action) {
+      case 'pause':
+      case 'resume':
+      case 'drain':
+      case 'close':
+        this.#actor.send({ type: `model.${request.action}` });
+        break;
+      case 'reset':
+        this.#send({ type: 'limits.reset' });
+        break;
+      case 'limits':
+        this.#setLimits(request);
+        break;
+      default:
+        request satisfies never;
+    }
+  }
+
+  /** Ends the actor; see `iModel.close`. */
+  close(drain: boolean, timeoutMs: number | undefined): Promise<void> {
+    if (!drain) this.control({ action: 'close' });
+    this.#closing ??= this.#close(timeoutMs);
+    return this.#closing;
+  }
+
+  /** Adds an observer; the returned function takes it away. An observer that throws is not asked again. */
+  observe(observer: ModelObserver): () => void {
+    this.#observers.add(observer);
+    return () => this.#observers.delete(observer);
+  }
+
+  started(call: ApiCalling): void {
+    this.#emit('pre_invocation', call);
+  }
+
+  answered(call: ApiCalling): void {
+    this.#emit('answered', call);
+  }
+
+  ended(call: ApiCalling): void {
+    this.#emit('post_invocation', call);
+  }
+
+  /** Tells observers of something that concerns no call of ours. */
+  report(type: ModelEventType, details: Partial<ModelEventMessage>): void {
+    this.#publish({ type, model_id: this.id, at: this.clock.now(), ...details });
+  }
+
+  async #close(timeoutMs: number | undefined): Promise<void> {
+    if (this.#regions.life !== 'closing' && this.#regions.life !== 'closed') this.control({ action: 'drain' });
+    const timer =
+      timeoutMs === undefined ? undefined : this.clock.setTimeout(() => this.control({ action: 'close' }), timeoutMs);
+    if (this.#fault === null && this.#regions.life !== 'closed') await this.#closed();
+    if (timer !== undefined) this.clock.clearTimeout(timer);
+    this.#stopped = true;
+    this.#actor.stop();
+    await this.endpoint.close();
+  }
+
+  #closed(): Promise<void> {
+    return new Promise((resolve) => {
+      const subscription = this.#actor.subscribe({
+        next: ({ value }) => {
+          if (value.life !== 'closed') return;
+          subscription.unsubscribe();
+          resolve();
+        },
+        error: () => resolve(),
+        complete: () => resolve(),
+      });
+    });
+  }
+
+  #name(call: ApiCalling, callId: string): void {
+    this.#named.set(callId, call);
+    call.onEnd(() => this.#named.delete(callId));
+  }
+
+  #setLimits(request: Extract<ControlRequest, { action: 'limits' }>): void {
+    const { limits } = this.#dispatcher;
+    this.#send({
+      type: 'limits.set',
+      limits: {
+        ...(request.queue_capacity === undefined ? {} : { queueCapacity: request.queue_capacity }),
+        ...(request.concurrency_limit === undefined ? {} : { concurrency: request.concurrency_limit }),
+        window: {
+          ...limits.window,
+          ...(request.limit_requests === undefined ? {} : { requests: request.limit_requests }),
+          ...(request.limit_tokens === undefined ? {} : { tokens: request.limit_tokens }),
+        },
+      },
+    });
+  }
+
+  #watch(call: ApiCalling, signal: AbortSignal): void {
+    if (call.ended) return;
+    const abort = () => this.cancel(call, signal.reason);
+    if (signal.aborted) {
+      abort();
+      return;
+    }
+    signal.addEventListener('abort', abort, { once: true });
+    call.onEnd(() => signal.removeEventListener('abort', abort));
+  }
+
+  #turn(regions: ModelRegions): void {
+    const before = this.#regions;
+    this.#regions = regions;
+    if (regions.rate !== before.rate) this.report(regions.rate === 'throttled' ? 'throttled' : 'refreshed', {});
+    if (regions.queue !== before.queue) this.report(regions.queue === 'full' ? 'full' : 'drained', {});
+    if (regions.life !== before.life) this.report(lifeEvent(before.life, regions.life), {});
+  }
+
+  /** The machine itself failed: a fault of ours. Nothing that waits may wait for ever. */
+  #fail(error: unknown): void {
+    this.#fault = error;
+    this.#stopped = true;
+    const failure = failureOf('internal', `The actor stopped: ${toFailure(error).message}`, {});
+    for (const row of this.#dispatcher.rows()) {
+      (row.handle as ApiCalling).end(failure, new IModelError(failure, { cause: error }), this.clock.now());
+    }
+  }
+
+  #refuse(call: ApiCalling): void {
+    const failure =
+      this.#fault === null
+        ? failureOf('closed', 'The model is closed and takes no calls', {})
+        : failureOf('internal', 'The actor has stopped', {});
+    call.end(failure, new IModelError(failure), this.clock.now());
+  }
+
+  #emit(type: ModelEventType, call: ApiCalling): void {
+    if (this.#observers.size === 0) return;
+    const { startedAt, queuedAt, endedAt } = call.timing;
+    const { row, usage, failure } = call;
+    this.#publish({
+      type,
+      model_id: this.id,
+      at: this.clock.now(),
+      call_id: call.id,
+      ...(row?.caller ? { caller: row.caller } : {}),
+      ...(startedAt === null || queuedAt === null ? {} : { wait_ms: startedAt - queuedAt }),
+      ...(type === 'post_invocation' ? { status: call.status } : {}),
+      ...(failure === null ? {} : { failure }),
+      ...(startedAt === null || endedAt === null ? {} : { duration_ms: endedAt - startedAt }),
+      ...(usage === null
+        ? {}
+        : {
+            usage: {
+              input_tokens: usage.inputTokens,
+              output_tokens: usage.outputTokens,
+              total_tokens: usage.totalTokens,
+            },
+          }),
+    });
+  }
+
+  #publish(event: ModelEventMessage): void {
+    for (const observer of this.#observers) {
+      try {
+        observer(event);
+      } catch {
+        this.#observers.delete(observer);
+      }
+    }
+  }
+}
+
+function lifeEvent(before: ModelRegions['life'], life: ModelRegions['life']): ModelEventType {
+  switch (life) {
+    case 'paused':
+      return 'paused';
+    case 'running':
+      return before === 'paused' ? 'resumed' : 'started';
+    case 'closed':
+      return 'closed';
+    default:
+      return 'draining';
+  }
+}

@@ -1,0 +1,54 @@
+import { type CallStatus, viewFromWire, type WireCall } from '../../schemas/call.ts';
+import type { AnswerView, FinishReason, ToolUse, Usage } from '../../schemas/chunk.ts';
+import type { Failure } from '../../schemas/failure.ts';
+import { IModelError } from '../errors.ts';
+
+/** A call that ran elsewhere, as it ended: the same properties as a local call's. */
+export class RemoteCall {
+  readonly id: string;
+  /** Epoch seconds. */
+  readonly createdAt: number;
+  readonly status: CallStatus;
+  /** The vendor's body, untouched. */
+  readonly response: unknown;
+  /** Seconds from dispatch to end; null when it never started. */
+  readonly duration: number | null;
+  readonly failure: Failure | null;
+  readonly error: IModelError | null;
+  readonly metadata: Readonly<Record<string, unknown>>;
+  readonly #view: AnswerView;
+
+  /** @internal */
+  constructor(wire: WireCall) {
+    this.id = wire.id;
+    this.createdAt = wire.created_at;
+    this.status = wire.execution.status;
+    this.response = wire.execution.response;
+    this.duration = wire.execution.duration;
+    this.metadata = wire.metadata;
+    this.failure = wire.failure;
+    this.#view = viewFromWire(wire);
+    this.error = wire.failure === null ? null : new IModelError(wire.failure);
+    if (this.error !== null) this.error.call = this;
+  }
+
+  get text(): string {
+    return this.#view.text;
+  }
+
+  get thinking(): string {
+    return this.#view.thinking;
+  }
+
+  get toolUses(): readonly ToolUse[] {
+    return this.#view.toolUses;
+  }
+
+  get finishReason(): FinishReason | null {
+    return this.#view.finishReason;
+  }
+
+  get usage(): Usage | null {
+    return this.#view.usage;
+  }
+}

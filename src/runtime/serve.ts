@@ -1,0 +1,227 @@
+import { randomUUID } from 'node:crypto';
+import { z } from 'zod';
+import { type CallOptions, toSnakeCase } from '../../schemas/imodel.ts';
+import type { ModelState } from '../../schemas/state.ts';
+import { callRequest, cancelRequest, controlRequest, ctlRequest, resumeRequest } from '../../schemas/wire.ts';
+import type { Bus, Message } from '../bus/bus.ts';
+import { failureHeaders, headerNames, readHeader } from '../bus/headers.ts';
+import { hostQueue, subjects } from '../bus/subjects.ts';
+import type { Fields } from '../endpoints/endpoint.ts';
+import { IModelError, toFailure } from '../errors.ts';
+import type { ApiCalling } from './api-calling.ts';
+import { checked } from './checked.ts';
+import type { LiveModel } from './live-model.ts';
+import { RecentCalls } from './recent-calls.ts';
+import { ServedStream } from './served-stream.ts';
+import { fromHeaders } from './wire-options.ts';
+
+/** How long a node that does not hold a call waits before it says so: the node that does should be heard first. In milliseconds. */
+const notMineDelayMs = 100;
+
+/** A reader that gives credit and is silent for this long is gone, and its call is cancelled. In milliseconds. */
+const silentReaderMs = 30_000;
+
+/** What is served: the parts of an iModel that the bus side needs. @internal */
+export interface Servable {
+  readonly id: string;
+  readonly live: LiveModel;
+  readonly state: ModelState;
+  createApiCalling(request: Fields, options: Pick<CallOptions, 'callId'>): ApiCalling;
+}
+
+/** An iModel that answers on a bus. */
+export interface ServedModel {
+  /** Names this process in the subjects that are for it alone. */
+  readonly node: string;
+  /** Stops answering. Calls that run go on and are answered; the iModel stays open. */
+  close(): void;
+}
+
+/** Answers the subjects of one iModel; see `iModel.serve`. @internal */
+export function serveModel(model: Servable, bus: Bus): ServedModel {
+  const host = new ModelHost(model, bus);
+  return { node: host.node, close: () => host.close() };
+}
+
+class ModelHost {
+  readonly node = randomUUID().slice(0, 8);
+  readonly #model: Servable;
+  readonly #bus: Bus;
+  readonly #closers: (() => void)[] = [];
+  /** Calls that came over the bus, by id: the same request sent twice is the same call. */
+  readonly #calls: RecentCalls<ApiCalling>;
+  readonly #streams: RecentCalls<ServedStream>;
+  #sweepTimer: unknown;
+
+  constructor(model: Servable, bus: Bus) {
+    this.#model = model;
+    this.#bus = bus;
+    this.#calls = new RecentCalls(model.live.clock);
+    this.#streams = new RecentCalls(model.live.clock);
+    const { id } = model;
+    this.#on(subjects.invoke(id), (message) => this.#invoke(message), hostQueue);
+    this.#on(subjects.stream(id), (message) => this.#stream(message), hostQueue);
+    this.#on(subjects.cancel(id), (message) => this.#cancel(message));
+    this.#on(subjects.ctl(id, this.node), (message) => this.#ctl(message));
+    this.#on(subjects.resume(id), (message) => this.#resume(message));
+    this.#on(subjects.state(id), (message) => message.respond({ ...this.#model.state, node: this.node }));
+    this.#on(subjects.control(id), (message) => this.#control(message));
+    this.#closers.push(model.live.observe((event) => bus.publish(subjects.events(id, event.type), event)));
+    this.#sweep();
+  }
+
+  close(): void {
+    for (const close of this.#closers) close();
+    this.#model.live.clock.clearTimeout(this.#sweepTimer);
+  }
+
+  /** Subscribes with every fault of a message turned into a reply or, where nobody waits for one, an event. */
+  #on(subject: string, handler: (message: Message) => void, queue?: string): void {
+    const guarded = (message: Message): void => {
+      try {
+        handler(message);
+      } catch (error) {
+        this.#refuse(message, error);
+      }
+    };
+    const subscription = this.#bus.subscribe(subject, guarded, queue === undefined ? {} : { queue });
+    this.#closers.push(() => subscription.close());
+  }
+
+  #refuse(message: Message, error: unknown): void {
+    const failure = toFailure(error);
+    if (message.replyTo === undefined) this.#model.live.report('malformed', { failure });
+    else message.respond({ failure }, { headers: failureHeaders(failure) });
+  }
+
+  #invoke(message: Message): void {
+    const call = this.#accept(message, false);
+    call.onEnd(() => {
+      const headers = call.failure === null ? undefined : failureHeaders(call.failure);
+      message.respond(call.toWire(), headers === undefined ? {} : { headers });
+    });
+  }
+
+  #stream(message: Message): void {
+    const call = this.#accept(message, true);
+    const subject = subjects.chunks(this.#model.id, call.id);
+    message.respond({ call_id: call.id, subject, node: this.node });
+  }
+
+  /** The call a request means: a new one, or the one that an earlier request with the same id has made. */
+  #accept(message: Message, streaming: boolean): ApiCalling {
+    const options = fromHeaders(message.headers);
+    if (options.callId !== undefined) {
+      const known = this.#calls.get(options.callId);
+      if (known !== undefined) return known;
+    }
+    const { live } = this.#model;
+    if (options.callId !== undefined && live.findCall(options.callId) !== undefined) {
+      throw IModelError.of('conflict', `A call with the id ${options.callId} has not ended`, {
+        callId: options.callId,
+      });
+    }
+    const { stream: _stream, ...body } = checked(callRequest, message.value(), 'request', 'invalid_request') as Fields;
+    const call = this.#model.createApiCalling(streaming ? { ...body, stream: true } : body, options);
+    this.#calls.add(call.id, call);
+    // Only a caller that chose the id can ask for it again.
+    call.onEnd(() => this.#calls.ended(call.id, options.callId !== undefined));
+    if (streaming) call.sink = this.#openStream(message, call);
+    live.submit(call, { ...options, callId: call.id });
+    return call;
+  }
+
+  #openStream(message: Message, call: ApiCalling): ServedStream {
+    const stream = new ServedStream({
+      bus: this.#bus,
+      call,
+      subject: subjects.chunks(this.#model.id, call.id),
+      contentType: message.contentType === 'text/plain' ? 'application/json' : message.contentType,
+      clock: this.#model.live.clock,
+      credit: readCredit(message),
+    });
+    this.#streams.add(call.id, stream);
+    call.onEnd(() => this.#streams.ended(call.id, true));
+    return stream;
+  }
+
+  #cancel(message: Message): void {
+    const { call_id: callId, reason } = checked(cancelRequest, message.value(), 'message', 'invalid_request');
+    const { live } = this.#model;
+    const call = this.#calls.get(callId) ?? live.findCall(callId);
+    if (call !== undefined) {
+      call.cancel(reason);
+      message.respond({ call_id: callId, cancelled: true });
+    } else if (message.replyTo !== undefined) {
+      live.clock.setTimeout(() => message.respond({ call_id: callId, cancelled: false }), notMineDelayMs);
+    }
+  }
+
+  #ctl(message: Message): void {
+    const request = checked(ctlRequest, message.value(), 'message', 'invalid_request');
+    const stream = this.#streams.get(request.call_id);
+    if (stream === undefined) {
+      throw IModelError.of(
+        'invalid_request',
+        `Expected \`call_id\` to be a stream of this node, got \`${request.call_id}\``,
+        {
+          path: 'call_id',
+          value: request.call_id,
+        },
+      );
+    }
+    stream.heardAt = this.#model.live.clock.now();
+    if (request.type === 'credit') stream.grant(request.chunks);
+    else if (request.type === 'cancel') stream.call.cancel(request.reason);
+  }
+
+  #resume(message: Message): void {
+    const { call_id: callId, after_seq: afterSeq } = checked(
+      resumeRequest,
+      message.value(),
+      'message',
+      'invalid_request',
+    );
+    const stream = this.#streams.get(callId);
+    // Another node may hold it; only that one answers.
+    if (stream === undefined) return;
+    const messages = stream.after(afterSeq);
+    if (messages === null) {
+      const text = `The chunks after ${afterSeq} of call ${callId} are kept no more`;
+      throw IModelError.of('invalid_request', text, { path: 'after_seq', value: String(afterSeq) });
+    }
+    message.respond({ call_id: callId, subject: subjects.chunks(this.#model.id, callId), node: this.node, messages });
+  }
+
+  #control(message: Message): void {
+    this.#model.live.control(checked(controlRequest, message.value(), 'message', 'invalid_request'));
+    message.respond({ ...this.#model.state, node: this.node });
+  }
+
+  /** Cancels the streams of readers that promised to be heard and are not. One timer for all of them. */
+  #sweep(): void {
+    const { clock } = this.#model.live;
+    this.#sweepTimer = clock.setTimeout(() => {
+      const silentSince = clock.now() - silentReaderMs;
+      for (const stream of this.#streams.live()) {
+        if (stream.credited && stream.heardAt < silentSince) stream.call.cancel('its reader is silent');
+      }
+      this.#sweep();
+    }, silentReaderMs / 3);
+    unref(this.#sweepTimer);
+  }
+}
+
+const credit = z.coerce.number().int().min(1).max(65_536);
+
+function readCredit(message: Message): number | null {
+  const value = readHeader(message.headers, headerNames.credit);
+  if (value === undefined) return null;
+  return checked(credit, value, `header ${toSnakeCase(headerNames.credit)}`, 'invalid_request');
+}
+
+/** The sweep must not keep a process alive that has nothing else to do. */
+function unref(timer: unknown): void {
+  if (typeof timer === 'object' && timer !== null && 'unref' in timer && typeof timer.unref === 'function')
+    timer.unref();
+}

@@ -1,0 +1,118 @@
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { type CallerLine, FairQueue, type QueueEntry } from '../../../actors/policy/queue.ts';
+
+class Entry implements QueueEntry<Entry> {
+  readonly name: string;
+  readonly caller: string;
+  readonly priority: number;
+  readonly cost: number;
+  next: Entry | null = null;
+  previous: Entry | null = null;
+  line: CallerLine<Entry> | null = null;
+
+  constructor(name: string, { caller = '', priority = 0, cost = 1 } = {}) {
+    this.name = name;
+    this.caller = caller;
+    this.priority = priority;
+    this.cost = cost;
+  }
+}
+
+const drain = (queue: FairQueue<Entry>): string[] => {
+  const names: string[] = [];
+  for (let entry = queue.shift(); entry !== null; entry = queue.shift()) names.push(entry.name);
+  return names;
+};
+
+const fill = (entries: readonly Entry[]): FairQueue<Entry> => {
+  const queue = new FairQueue<Entry>();
+  for (const entry of entries) queue.push(entry);
+  return queue;
+};
+
+describe('FairQueue', () => {
+  it('is first in, first out with one caller and one priority, whatever the costs', () => {
+    const costs = fc.array(fc.integer({ min: 1, max: 1_000 }), { maxLength: 200 });
+    fc.assert(
+      fc.property(costs, (list) => {
+        const entries = list.map((cost, index) => new Entry(String(index), { cost }));
+        expect(drain(fill(entries))).toEqual(entries.map(({ name }) => name));
+      }),
+    );
+  });
+
+  it('serves higher priorities first', () => {
+    const queue = fill([new Entry('low', { priority: -1 }), new Entry('plain'), new Entry('high', { priority: 10 })]);
+    expect(drain(queue)).toEqual(['high', 'plain', 'low']);
+  });
+
+  it('gives callers turns, so that one with many calls does not hold up one with few', () => {
+    const many = Array.from({ length: 5 }, (_, index) => new Entry(`a${index}`, { caller: 'a' }));
+    const few = [new Entry('b0', { caller: 'b' }), new Entry('b1', { caller: 'b' })];
+    expect(drain(fill([...many, ...few]))).toEqual(['a0', 'b0', 'a1', 'b1', 'a2', 'a3', 'a4']);
+  });
+
+  it('shares by cost: a caller of dear calls gets fewer of them', () => {
+    const dear = Array.from({ length: 10 }, (_, index) => new Entry(`dear${index}`, { caller: 'dear', cost: 4 }));
+    const cheap = Array.from({ length: 40 }, (_, index) => new Entry(`cheap${index}`, { caller: 'cheap' }));
+    const served = drain(fill([...dear, ...cheap])).slice(0, 25);
+    expect(served.filter((name) => name.startsWith('dear'))).toHaveLength(5);
+    expect(served.filter((name) => name.startsWith('cheap'))).toHaveLength(20);
+  });
+
+  it('shows the same head until it is taken', () => {
+    const queue = fill([new Entry('a', { caller: 'a', cost: 3 }), new Entry('b', { caller: 'b' })]);
+    const head = queue.peek();
+    expect(queue.peek()).toBe(head);
+    queue.push(new Entry('c', { caller: 'c', cost: 9 }));
+    expect(queue.peek()).toBe(head);
+    expect(queue.shift()).toBe(head);
+  });
+
+  it('loses and invents nothing, and keeps each caller in order, whatever is pushed, taken and removed', () => {
+    const step = fc.oneof(
+      fc.record({
+        caller: fc.constantFrom('a', 'b', 'c'),
+        priority: fc.integer({ min: -1, max: 1 }),
+        cost: fc.integer({ min: 1, max: 9 }),
+      }),
+      fc.constant('shift' as const),
+      fc.nat({ max: 50 }),
+    );
+    fc.assert(
+      fc.property(fc.array(step, { maxLength: 300 }), (steps) => {
+        const queue = new FairQueue<Entry>();
+        const model: Entry[] = [];
+        let made = 0;
+        for (const action of steps) {
+          if (action === 'shift') {
+            const expectedPriority = Math.max(...model.map(({ priority }) => priority));
+            const taken = queue.shift();
+            if (model.length === 0) {
+              expect(taken).toBeNull();
+              continue;
+            }
+            expect(taken?.priority).toBe(expectedPriority);
+            const first = model.find((entry) => entry.caller === taken?.caller && entry.priority === taken?.priority);
+            expect(taken).toBe(first);
+            model.splice(model.indexOf(taken as Entry), 1);
+          } else if (typeof action === 'number') {
+            const victim = model[action % Math.max(1, model.length)];
+            if (victim === undefined) continue;
+            queue.remove(victim);
+            queue.remove(victim);
+            model.splice(model.indexOf(victim), 1);
+          } else {
+            made += 1;
+            const entry = new Entry(String(made), action);
+            queue.push(entry);
+            model.push(entry);
+          }
+          expect(queue.size).toBe(model.length);
+        }
+        expect(new Set(queue)).toEqual(new Set(model));
+      }),
+    );
+  });
+});

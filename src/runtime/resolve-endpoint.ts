@@ -1,0 +1,72 @@
+import { type ModelOptions, modelOptionNames, toSnakeCase } from '../../schemas/imodel.ts';
+import type { Endpoint, Fields } from '../endpoints/endpoint.ts';
+import { IModelError, printValue } from '../errors.ts';
+import type { IModelFunctions, IModelOptions } from '../imodel.ts';
+import { createEndpoint } from '../providers/index.ts';
+
+/** Options that hold code instead of data. */
+const functionNames = ['streamingProcessFunc', 'clock', 'env'] as const satisfies readonly (keyof IModelFunctions)[];
+
+/** The options of an iModel by whom they are for. */
+export interface SplitOptions {
+  /** Ours; still to be checked. */
+  readonly own: Record<string, unknown>;
+  readonly functions: IModelFunctions;
+  /** Everything else: defaults of the provider's requests. */
+  readonly provider: Record<string, unknown>;
+}
+
+/**
+ * Sorts options into ours, code, and the provider's.
+ *
+ * @throws IModelError `config` for one of ours in the spelling of files, and for a function that is none.
+ */
+export function splitOptions(options: IModelOptions): SplitOptions {
+  if (typeof options !== 'object' || options === null || Array.isArray(options)) {
+    throw IModelError.of('config', `Expected the options of an iModel to be an object, got ${printValue(options)}`, {});
+  }
+  const own: Record<string, unknown> = {};
+  const functions: Record<string, unknown> = {};
+  const provider: Record<string, unknown> = {};
+  for (const [name, value] of Object.entries(options)) {
+    if (value === undefined) continue;
+    if ((functionNames as readonly string[]).includes(name) || (name === 'endpoint' && typeof value === 'object')) {
+      functions[name] = value;
+    } else if ((modelOptionNames as readonly string[]).includes(name)) {
+      own[name] = value;
+    } else {
+      refuseWrittenSpelling(name);
+      provider[name] = value;
+    }
+  }
+  const { streamingProcessFunc } = functions;
+  if (streamingProcessFunc != null && typeof streamingProcessFunc !== 'function') {
+    const value = printValue(streamingProcessFunc);
+    throw IModelError.of('config', `Expected \`streamingProcessFunc\` to be a function, got ${value}`, {
+      field: 'streamingProcessFunc',
+      value,
+    });
+  }
+  return { own, functions, provider };
+}
+
+/** The endpoint that options name, or the one that was handed over. */
+export function resolveEndpoint(options: ModelOptions, functions: IModelFunctions, provider: Fields): Endpoint {
+  const { endpoint } = functions;
+  if (typeof endpoint !== 'object') return createEndpoint({ ...options, options: provider, env: functions.env ?? process.env });
+  const given = { ...provider, provider: options.provider, baseUrl: options.baseUrl, apiKey: options.apiKey };
+  for (const [field, value] of Object.entries(given)) {
+    if (value === undefined || value === null) continue;
+    const message = `Expected \`${field}\` to be absent beside an endpoint instance, which brings its own`;
+    throw IModelError.of('config', message, { field });
+  }
+  return endpoint;
+}
+
+const writtenSpellings = new Map(modelOptionNames.map((name) => [toSnakeCase(name), name]));
+
+function refuseWrittenSpelling(name: string): void {
+  const meant = writtenSpellings.get(name);
+  if (meant === undefined || meant === name) return;
+  throw IModelError.of('config', `Expected the option \`${meant}\` in camelCase, got \`${name}\``, { field: name });
+}

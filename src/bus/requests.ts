@@ -1,6 +1,7 @@
 import { randomFillSync } from 'node:crypto';
 import { IModelError } from '../errors.ts';
 import type { BusClock, Message } from './bus.ts';
+import type { OutgoingMessage } from './outgoing.ts';
 
 /** Longest delay of a Node timer. */
 const maxDelayMs = 2 ** 31 - 1;
@@ -18,10 +19,10 @@ export const machineClock: BusClock = {
 export interface OpenRequest {
   readonly token: string;
   readonly subject: string;
-  /** Whether it may be sent again after a reconnect. */
-  readonly idempotent: boolean;
-  /** Called once when it has ended, however. */
-  onEnd: (() => void) | undefined;
+  /** What was, or is to be, sent for it, while that may still be needed; abandoned when the request ends. */
+  outgoing: OutgoingMessage | undefined;
+  /** Whether it was handed to a handler in this process, so that the connection does not matter. */
+  local: boolean;
 }
 
 interface Entry extends OpenRequest {
@@ -38,7 +39,6 @@ interface Entry extends OpenRequest {
 export interface OpenOptions {
   readonly timeoutMs?: number;
   readonly signal?: AbortSignal;
-  readonly idempotent?: boolean;
 }
 
 /**
@@ -65,15 +65,15 @@ export class Requests {
 
   /** Begins a request. The promise never rejects unheard: its owner is the caller. */
   open(subject: string, options: OpenOptions): { readonly request: OpenRequest; readonly reply: Promise<Message> } {
-    const { signal, timeoutMs, idempotent = false } = options;
+    const { signal, timeoutMs } = options;
     const token = this.#nextToken();
     let request: Entry | undefined;
     const reply = new Promise<Message>((resolve, reject) => {
       request = {
         token,
         subject,
-        idempotent,
-        onEnd: undefined,
+        outgoing: undefined,
+        local: false,
         resolve,
         reject,
         timeoutMs,
@@ -103,9 +103,9 @@ export class Requests {
     return entry !== undefined;
   }
 
-  /** The subject of an open request. */
-  subjectOf(token: string): string | undefined {
-    return this.#open.get(token)?.subject;
+  /** An open request. */
+  find(token: string): OpenRequest | undefined {
+    return this.#open.get(token);
   }
 
   /** Ends every open request for which `errorOf` gives an error. */
@@ -128,7 +128,7 @@ export class Requests {
     this.#open.delete(token);
     if (entry.onAbort !== undefined) entry.signal?.removeEventListener('abort', entry.onAbort);
     if (entry.dueAt !== undefined) this.#unwatch(entry, entry.dueAt);
-    entry.onEnd?.();
+    if (entry.outgoing !== undefined) entry.outgoing.abandoned = true;
     return entry;
   }
 

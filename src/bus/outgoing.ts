@@ -1,0 +1,169 @@
+import type { Headers } from './bus.ts';
+import { busUnavailable } from './failures.ts';
+
+/** How much may be written before the server is asked whether it has it. */
+const confirmBytes = 256 * 1024;
+/** How long a small rest may stay unconfirmed. */
+const confirmAfterMs = 100;
+
+/** A message on its way to the server. */
+export interface OutgoingMessage {
+  readonly subject: string;
+  readonly bytes: Uint8Array;
+  readonly sizeBytes: number;
+  readonly replyTo: string | undefined;
+  readonly headers: Headers | undefined;
+  /** Set by its owner: nobody waits for it any more, so it need not be sent. */
+  abandoned: boolean;
+  /** Whether it waits for a connection. */
+  held: boolean;
+}
+
+/** The connection as {@link Outgoing} sees it. */
+export interface Wire {
+  /** Hands a message to the client. */
+  write(message: OutgoingMessage): void;
+  /** Resolves when the server has everything written before; rejects when the connection is lost. */
+  confirm(): Promise<void>;
+  /** A message that was held could not be written after all. */
+  failed(error: unknown, message: OutgoingMessage): void;
+}
+
+/**
+ * The way out to a server that may be away.
+ *
+ * While disconnected the client throws away what it is given, so messages are held here, in order, and written after the reconnect. While
+ * connected it counts what the server has not confirmed yet: that is what a broken connection may have lost, and what a server that
+ * stands still lets pile up.
+ */
+export class Outgoing {
+  readonly #wire: Wire;
+  readonly #limitBytes: number;
+  #connected = true;
+  #held: OutgoingMessage[] = [];
+  #heldBytes = 0;
+  #sent = { count: 0, bytes: 0 };
+  #confirmed = { count: 0, bytes: 0 };
+  #confirming = false;
+  #timer: NodeJS.Timeout | undefined;
+  #waiting: { readonly resolve: () => void; readonly reject: (error: unknown) => void }[] = [];
+
+  /** @param limitBytes - How much may be held or unconfirmed, together. */
+  constructor(wire: Wire, limitBytes: number) {
+    this.#wire = wire;
+    this.#limitBytes = limitBytes;
+  }
+
+  get isConnected(): boolean {
+    return this.#connected;
+  }
+
+  /** Bytes that are held, or written and not yet confirmed. */
+  get pendingBytes(): number {
+    return this.#heldBytes + this.#sent.bytes - this.#confirmed.bytes;
+  }
+
+  /**
+   * Writes a message, or holds it until there is a connection.
+   *
+   * @throws IModelError `unavailable` when too much waits already; what the client throws.
+   */
+  send(message: OutgoingMessage): void {
+    if (this.pendingBytes + message.sizeBytes > this.#limitBytes) {
+      const state = this.#connected ? 'the server does not keep up' : 'the server cannot be reached';
+      throw busUnavailable(`${this.pendingBytes} bytes wait to be sent, the limit is ${this.#limitBytes}: ${state}`);
+    }
+    if (this.#connected) this.#write(message);
+    else this.#hold(message);
+  }
+
+  /** The connection is back: writes what was held. */
+  connected(): void {
+    this.#connected = true;
+    const held = this.#held;
+    this.#held = [];
+    this.#heldBytes = 0;
+    for (const message of held) {
+      message.held = false;
+      if (message.abandoned) continue;
+      try {
+        this.#write(message);
+      } catch (error) {
+        this.#wire.failed(error, message);
+      }
+    }
+    const waiting = this.#waiting;
+    this.#waiting = [];
+    for (const { resolve, reject } of waiting) this.#wire.confirm().then(resolve, reject);
+  }
+
+  /**
+   * The connection is lost: from now on messages are held.
+   *
+   * @returns What was written and not confirmed. It may have arrived or not.
+   */
+  disconnected(): { readonly count: number; readonly bytes: number } {
+    this.#connected = false;
+    const lost = { count: this.#sent.count - this.#confirmed.count, bytes: this.#sent.bytes - this.#confirmed.bytes };
+    this.#confirmed = this.#sent;
+    clearTimeout(this.#timer);
+    this.#timer = undefined;
+    return lost;
+  }
+
+  /** Holds a message that was written before the connection broke, to be written again; it keeps its place before later ones. */
+  sendAgain(message: OutgoingMessage): void {
+    this.#hold(message);
+  }
+
+  /** Resolves when the server has everything sent before; waits for a connection if need be. */
+  flush(): Promise<void> {
+    if (this.#connected) return this.#wire.confirm();
+    return new Promise((resolve, reject) => this.#waiting.push({ resolve, reject }));
+  }
+
+  /** Gives up what is held. */
+  close(error: unknown): void {
+    clearTimeout(this.#timer);
+    this.#held = [];
+    this.#heldBytes = 0;
+    for (const { reject } of this.#waiting) reject(error);
+    this.#waiting = [];
+  }
+
+  #hold(message: OutgoingMessage): void {
+    message.held = true;
+    this.#held.push(message);
+    this.#heldBytes += message.sizeBytes;
+  }
+
+  #write(message: OutgoingMessage): void {
+    this.#wire.write(message);
+    this.#sent = { count: this.#sent.count + 1, bytes: this.#sent.bytes + message.sizeBytes };
+    if (this.#confirming) return;
+    if (this.#sent.bytes - this.#confirmed.bytes > confirmBytes) this.#confirm();
+    else this.#timer ??= setTimeout(() => this.#confirm(), confirmAfterMs).unref();
+  }
+
+  #confirm(): void {
+    clearTimeout(this.#timer);
+    this.#timer = undefined;
+    this.#confirming = true;
+    const { count, bytes } = this.#sent;
+    this.#wire.confirm().then(
+      () => {
+        this.#confirming = false;
+        // After a reconnect an older answer says nothing new.
+        if (count > this.#confirmed.count) this.#confirmed = { count, bytes };
+        if (this.#sent.count > this.#confirmed.count && this.#connected) {
+          this.#timer ??= setTimeout(() => this.#confirm(), confirmAfterMs).unref();
+          if (this.#sent.bytes - this.#confirmed.bytes > confirmBytes) this.#confirm();
+        }
+      },
+      () => {
+        // The connection broke; `disconnected` does the accounts.
+        this.#confirming = false;
+      },
+    );
+  }
+}

@@ -1,0 +1,85 @@
+import type { Msg } from 'nats';
+import type { ContentType, Headers, Message } from './bus.ts';
+import { contentTypeOf, decodeBody } from './codec.ts';
+import { headerNames, noHeaders, readHeader } from './headers.ts';
+
+/** What a {@link WireMessage} needs to answer. */
+export type Answer = (replyTo: string, value: unknown, contentType: ContentType, headers: Headers | undefined) => void;
+
+/** A message that came from the server. Nothing of it is decoded before somebody asks. */
+export class WireMessage implements Message {
+  readonly #message: Msg;
+  readonly #answer: Answer;
+  #bytes: Uint8Array | undefined;
+  #headers: Headers | undefined;
+  #value: { readonly value: unknown } | undefined;
+
+  /** @param bytes - The body when it is not the message's own. */
+  constructor(message: Msg, answer: Answer, bytes?: Uint8Array) {
+    this.#message = message;
+    this.#answer = answer;
+    this.#bytes = bytes;
+  }
+
+  get subject(): string {
+    return this.#message.subject;
+  }
+
+  get replyTo(): string | undefined {
+    const { reply } = this.#message;
+    return reply === undefined || reply === '' ? undefined : reply;
+  }
+
+  get headers(): Headers {
+    this.#headers ??= headersOf(this.#message);
+    return this.#headers;
+  }
+
+  get contentType(): ContentType {
+    return contentTypeOf(this.#body, readHeader(this.headers, headerNames.contentType));
+  }
+
+  value(): unknown {
+    this.#value ??= { value: this.#decode() };
+    return this.#value.value;
+  }
+
+  respond(value: unknown, options?: { readonly headers?: Headers }): void {
+    const { replyTo } = this;
+    if (replyTo !== undefined) this.#answer(replyTo, value, this.#replyType(), options?.headers);
+  }
+
+  get #body(): Uint8Array {
+    this.#bytes ??= this.#message.data;
+    return this.#bytes;
+  }
+
+  #decode(): unknown {
+    if (this.#body.length === 0 && readHeader(this.headers, headerNames.contentType) === undefined) return undefined;
+    return decodeBody(this.#body, this.contentType, this.subject);
+  }
+
+  /** Replies are written as the request was; who sent nothing, or something unreadable, gets JSON. */
+  #replyType(): ContentType {
+    if (this.#body.length === 0) return 'application/json';
+    try {
+      return this.contentType;
+    } catch {
+      return 'application/json';
+    }
+  }
+}
+
+/** The headers of a client's message as a plain record; of several values of one name the first. */
+export function headersOf(message: Msg): Headers {
+  if (message.headers === undefined) return noHeaders;
+  // Without a prototype, since names come from outside.
+  const record = Object.create(null) as Record<string, string>;
+  for (const [name, values] of message.headers) record[name] = values[0] ?? '';
+  return record;
+}
+
+/** Whether the server says that nobody listens on the subject of a request. */
+export function isNoResponder(message: Msg): boolean {
+  return message.headers !== undefined && message.headers.code === 503 && message.data.length === 0;
+}

@@ -1,5 +1,6 @@
 import type { z } from 'zod';
 import type { AnswerView, Chunk } from '../../schemas/chunk.ts';
+import type { RateLimitInfo } from '../http/rate-limit-headers.ts';
 
 /** A request or payload: the fields of one call, spelled as the vendor spells them. */
 export type Fields = Readonly<Record<string, unknown>>;
@@ -18,6 +19,14 @@ export interface ChunkSink {
   onDrain(resume: () => void): void;
 }
 
+/** Something an upstream said that has no chunk: kept for the one who looks into a strange run. */
+export interface UpstreamNote {
+  readonly kind: 'unknown_event' | 'noise';
+  /** The event's type, or `line` for noise. */
+  readonly type: string;
+  readonly raw: unknown;
+}
+
 /** One call as its endpoint sees it. */
 export interface EndpointJob {
   readonly callId: string;
@@ -33,6 +42,10 @@ export interface EndpointJob {
   sent(): void;
   /** To be called when the upstream began to answer (response headers, first output). */
   answered(): void;
+  /** Takes what the upstream said and no chunk can carry, such as an event of a newer version. Synchronous, must not throw. */
+  journal?(entry: UpstreamNote): void;
+  /** Told what the reply's headers say about the vendor's limits, before `run` settles, of failures too; not called when they say nothing. */
+  onRateLimit?(info: RateLimitInfo): void;
 }
 
 /** What a finished call brought. After a stream, `response` is the aggregate in the shape of a one-shot body where the protocol has one. */
@@ -77,8 +90,17 @@ export interface Endpoint {
   readonly isCli: boolean;
   /** What a request may hold; null when everything passes. */
   readonly requestOptions: z.ZodType | null;
+  /** What this kind of endpoint can bear when its user says nothing. @defaultValue queue 100, no limit on concurrency */
+  readonly defaultLimits?: { readonly queueCapacity: number; readonly concurrency: number | null };
   /** Names of request fields that go to {@link EndpointJob.transport} instead of the body. */
   readonly transportFields: readonly string[];
+  /**
+   * For endpoints that keep sessions: the id of the last one a call confirmed, null to begin anew. {@link prepare} lets a call go on with it
+   * unless the request names a session itself. A copy that shares the session is given it; any other starts with null.
+   */
+  sessionId?: string | null;
+  /** Milliseconds {@link run} may need after its signal aborted, until its transport is gone. @defaultValue the executor's own */
+  readonly stopGraceMs?: number;
 
   /**
    * Checks a request and builds the payload: defaults overlaid by the request, translated to the vendor's fields. Never changes its

@@ -1,0 +1,232 @@
+import { IModelError } from '../errors.ts';
+import { HttpClient, type HttpClientOptions } from '../http/client.ts';
+import type { BodyReader, HttpHeaders, HttpResponse } from '../http/exchange.ts';
+import { parseRateLimitHeaders } from '../http/rate-limit-headers.ts';
+import { readVendorError, record, type VendorError } from '../http/vendor-error.ts';
+import { vendorFailure } from '../http/vendor-failure.ts';
+import { estimateTokens } from '../tokens/estimate.ts';
+import { Answer } from './answer.ts';
+import type { Endpoint, EndpointConfig, EndpointJob, EndpointReply, Fields } from './endpoint.ts';
+import { type Protocol, VendorFault } from './protocol.ts';
+import { checkRequest } from './request-check.ts';
+import { StreamReader } from './stream-reader.ts';
+
+/** A key and where it came from. */
+export interface ResolvedKey {
+  /** Null when the host needs none. */
+  readonly key: string | null;
+  /** The environment variable it was read from. */
+  readonly variable?: string;
+}
+
+/** What {@link HttpEndpoint} needs. */
+export interface HttpEndpointSettings {
+  readonly config: EndpointConfig & { readonly baseUrl: string };
+  readonly protocol: Protocol;
+  /** Finds the key anew for each call. Throws `missing_api_key` when there is none and one is needed. */
+  readonly resolveKey: () => ResolvedKey;
+  readonly client?: HttpClientOptions;
+  /** Longest silence between two pieces of a body, in milliseconds; the config's timeout when absent. */
+  readonly idleTimeoutMs?: number;
+  /** Sends fields the schema does not know instead of refusing them. @defaultValue false */
+  readonly passthrough?: boolean;
+  /** Names that are refused or, with `passthrough` and for protocols without a schema, left out of the body. */
+  readonly reservedFields?: ReadonlySet<string>;
+  /** Told when a request's field was changed or left out because the model does not take it. */
+  readonly onWarning?: (message: string) => void;
+}
+
+/** Speaks any {@link Protocol} over HTTP: headers, key, one exchange, and the answer in the shared view. */
+export class HttpEndpoint implements Endpoint {
+  readonly config: EndpointConfig;
+  readonly isCli = false;
+  readonly requestOptions: Protocol['schema'];
+  readonly transportFields: readonly string[];
+  readonly #settings: HttpEndpointSettings;
+  readonly #origin: string;
+  readonly #path: string;
+  readonly #timeoutMs: number;
+  #client: HttpClient | null = null;
+
+  constructor(settings: HttpEndpointSettings) {
+    this.#settings = settings;
+    this.config = settings.config;
+    this.requestOptions = settings.protocol.schema;
+    this.transportFields = settings.protocol.transportFields ?? [];
+    const url = joinUrl(settings.config.baseUrl, settings.config.endpoint);
+    this.#origin = url.origin;
+    this.#path = url.pathname + url.search;
+    this.#timeoutMs = settings.config.timeout * 1_000;
+  }
+
+  prepare(request: Fields): Fields {
+    const { protocol, passthrough = false, reservedFields, onWarning } = this.#settings;
+    const merged = { ...this.config.kwargs, ...request };
+    const checked = checkRequest(protocol.schema, merged, { passthrough, ...(reservedFields && { reservedFields }) });
+    return protocol.toWire(checked, {
+      streaming: checked.stream === true,
+      provider: this.config.provider,
+      warn: (message) => onWarning?.(message),
+    });
+  }
+
+  estimateTokens(payload: Fields): number {
+    return this.config.requiresTokens ? estimateTokens(payload) : 0;
+  }
+
+  async run(job: EndpointJob): Promise<EndpointReply> {
+    const { protocol } = this.#settings;
+    const streaming = job.sink !== null;
+    if (streaming && protocol.framing === null) {
+      throw IModelError.of('invalid_request', `${this.config.name} has no streaming answer`, { path: 'stream' });
+    }
+    const resolved = this.#settings.resolveKey();
+    const payload = protocol.finishWire?.(job.payload, streaming) ?? job.payload;
+    const { body, contentType } =
+      protocol.encode === undefined
+        ? { body: JSON.stringify(payload), contentType: this.config.contentType }
+        : await protocol.encode(payload, job.transport);
+    const answer = job.sink === null ? null : new Answer(job.sink, this.config.provider);
+    let reader: StreamReader | null = null;
+    this.#client ??= new HttpClient(this.#settings.client);
+    const context = { provider: this.config.provider, secret: resolved.key, variable: resolved.variable };
+    try {
+      const reply = await this.#client.send({
+        origin: this.#origin,
+        path: this.#path,
+        headers: this.#headers(resolved.key, contentType, streaming),
+        body,
+        signal: job.signal,
+        headersTimeoutMs: this.#timeoutMs,
+        idleTimeoutMs: this.#settings.idleTimeoutMs ?? this.#timeoutMs,
+        sent: () => job.sent(),
+        answered: () => job.answered(),
+        reader: (status, headers): BodyReader | null => {
+          this.#learn(headers, job);
+          if (answer === null || !isStream(status, headers)) return null;
+          reader = new StreamReader(protocol, answer);
+          return reader;
+        },
+      });
+      if (reader !== null) return finished(reader, answer);
+      return this.#read(reply, answer);
+    } catch (error) {
+      const thrown =
+        error instanceof VendorFault
+          ? new IModelError(vendorFailure(error.vendor, { ...context, now: Date.now() }), { cause: error })
+          : error;
+      if (reader !== null && answer !== null && !job.signal.aborted && IModelError.is(thrown)) {
+        answer.fail(thrown.failure, error instanceof VendorFault ? error.raw : undefined);
+      }
+      throw thrown;
+    }
+  }
+
+  async close(): Promise<void> {
+    const client = this.#client;
+    this.#client = null;
+    await client?.close();
+  }
+
+  /** Reads a reply that came in one piece; for a streaming caller it is written out as a stream of one. */
+  #read(reply: HttpResponse, answer: Answer | null): EndpointReply {
+    const { protocol } = this.#settings;
+    if (reply.status < 200 || reply.status > 299) throw new VendorFault(this.#errorIn(reply), undefined);
+    const response = reply.body.length === 0 && reply.status === 204 ? null : (protocol.decode ?? decodeJson)(reply);
+    const fault = (protocol.faultIn ?? defaultFault)(response);
+    if (fault !== null) throw new VendorFault(fault, response);
+    const view = protocol.fromWire(response);
+    if (answer !== null) {
+      if (view.thinking !== '') answer.writeThinking(view.thinking);
+      if (view.text !== '') answer.writeText(view.text);
+      for (const use of view.toolUses) {
+        const call = answer.openTool({ id: use.id, name: use.name });
+        call.arguments = use.rawArguments ?? JSON.stringify(use.input);
+      }
+      answer.finishReason = view.finishReason;
+      answer.usage = view.usage;
+      answer.finish();
+    }
+    return { response, view };
+  }
+
+  #errorIn(reply: HttpResponse): VendorError {
+    const text = reply.body.toString('utf8');
+    let body: unknown;
+    try {
+      body = JSON.parse(text);
+    } catch {
+      body = undefined;
+    }
+    const read =
+      this.#settings.protocol.readError ?? ((value, raw) => readVendorError(value, raw, reply.status, reply.headers));
+    const error = read(body, text, reply);
+    if (reply.status < 300 || reply.status > 399) return error;
+    return { ...error, message: `The host redirects to another address, and redirects are not followed` };
+  }
+
+  #headers(key: string | null, contentType: string | null, streaming: boolean): Record<string, string> {
+    const { authType, defaultHeaders } = this.config;
+    const headers: Record<string, string> = {};
+    if (contentType !== null) headers['content-type'] = contentType;
+    headers.accept = streaming ? 'text/event-stream, application/x-ndjson, application/json' : '*/*';
+    if (key !== null && authType === 'bearer') headers.authorization = `Bearer ${key}`;
+    if (key !== null && authType === 'x-api-key') headers['x-api-key'] = key;
+    return Object.assign(headers, defaultHeaders);
+  }
+
+  #learn(headers: HttpHeaders, job: EndpointJob): void {
+    if (job.onRateLimit === undefined) return;
+    const info = parseRateLimitHeaders(headers, Date.now());
+    if (info !== null) job.onRateLimit(info);
+  }
+}
+
+/**
+ * Joins base and path with exactly one slash between them; a query of the base is kept.
+ *
+ * @throws IModelError `config` when the base is no http(s) URL.
+ */
+export function joinUrl(baseUrl: string, path: string): URL {
+  const url = URL.canParse(baseUrl) ? new URL(baseUrl) : null;
+  if (url === null || !/^https?:$/.test(url.protocol)) {
+    throw IModelError.of('config', `Expected \`baseUrl\` to be an http or https URL, got \`${baseUrl}\``, {
+      field: 'baseUrl',
+      value: baseUrl,
+    });
+  }
+  url.pathname = [url.pathname.replace(/\/+$/, ''), path.replace(/^\/+|\/+$/g, '')]
+    .filter((part) => part !== '')
+    .join('/');
+  url.hash = '';
+  return url;
+}
+
+/** The body as JSON. @throws IModelError `malformed`, with the first 200 characters. */
+export function decodeJson(reply: HttpResponse): unknown {
+  const text = reply.body.toString('utf8');
+  try {
+    return JSON.parse(text);
+  } catch (cause) {
+    const message = `The reply is no JSON: ${(cause as Error).message}`;
+    throw IModelError.of('malformed', message, { excerpt: text.slice(0, 200) }, { cause });
+  }
+}
+
+function finished(reader: StreamReader, answer: Answer | null): EndpointReply {
+  if (answer === null) throw IModelError.of('internal', 'A stream ended without an answer', {});
+  return { response: reader.response(), view: answer.view() };
+}
+
+function isStream(status: number, headers: HttpHeaders): boolean {
+  if (status < 200 || status > 299 || status === 204) return false;
+  const type = String(headers['content-type'] ?? '').toLowerCase();
+  return !type.startsWith('application/json') && !type.startsWith('text/html');
+}
+
+function defaultFault(body: unknown): VendorError | null {
+  const outer = record(Array.isArray(body) ? body[0] : body);
+  if (outer === undefined || outer.error === undefined || outer.error === null || outer.choices !== undefined)
+    return null;
+  return readVendorError(body, JSON.stringify(body));
+}

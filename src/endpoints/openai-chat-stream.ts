@@ -1,0 +1,234 @@
+import { readVendorError, record } from '../http/vendor-error.ts';
+import type { Answer, OpenToolCall } from './answer.ts';
+import type { Fields } from './endpoint.ts';
+import { chatFinishReason, contentText } from './openai-chat-reply.ts';
+import { readUsage } from './openai-usage.ts';
+import { type StreamReading, VendorFault } from './protocol.ts';
+import { ThinkPrefixSplitter } from './think-prefix.ts';
+
+/** What differs between vendors in the way they stream. */
+export interface ChatReadingOptions {
+  /** Whether answers may begin with `<think>…</think>`, which then becomes `thinking`. @defaultValue false */
+  readonly thinkPrefix?: boolean;
+  /** Top-level keys of replies and events that are kept from a stream too, such as `citations`. @defaultValue none */
+  readonly keep?: readonly string[];
+  /** Finish reasons that mean the vendor failed. @defaultValue none */
+  readonly failingReasons?: readonly string[];
+}
+
+/** The fields of an event that are read. Everything is optional: many hosts leave much out. */
+interface ChatEvent {
+  readonly id?: string;
+  readonly model?: string;
+  readonly created?: number;
+  readonly error?: unknown;
+  readonly choices?: readonly ChatChoice[];
+  readonly usage?: unknown;
+  readonly x_groq?: { readonly usage?: unknown; readonly error?: unknown };
+  readonly [kept: string]: unknown;
+}
+
+interface ChatChoice {
+  readonly index?: number;
+  readonly delta?: ChatDelta | null;
+  readonly message?: ChatDelta | null;
+  readonly finish_reason?: string | null;
+}
+
+interface ChatDelta {
+  readonly content?: unknown;
+  readonly refusal?: string | null;
+  readonly reasoning_content?: string | null;
+  readonly reasoning?: string | null;
+  readonly reasoning_details?: readonly unknown[] | null;
+  readonly annotations?: readonly unknown[] | null;
+  readonly tool_calls?: readonly ToolDelta[] | null;
+  readonly function_call?: { readonly name?: string; readonly arguments?: string } | null;
+}
+
+interface ToolDelta {
+  readonly index?: number;
+  readonly id?: string | null;
+  readonly function?: { readonly name?: string | null; readonly arguments?: unknown } | null;
+  readonly extra_content?: unknown;
+}
+
+/** Reads the events of a streamed chat completion. */
+export class OpenaiChatReading implements StreamReading {
+  readonly #answer: Answer;
+  readonly #options: ChatReadingOptions;
+  readonly #splitter: ThinkPrefixSplitter | null;
+  readonly #others = new Map<number, { text: string; finishReason: string | null }>();
+  readonly #kept: Record<string, unknown> = {};
+  readonly #reasoningDetails: unknown[] = [];
+  readonly #annotations: unknown[] = [];
+  #created = 0;
+  #begun = false;
+  #refusal = '';
+
+  constructor(answer: Answer, options: ChatReadingOptions) {
+    this.#answer = answer;
+    this.#options = options;
+    this.#splitter =
+      options.thinkPrefix === true
+        ? new ThinkPrefixSplitter(
+            (text) => answer.writeThinking(text),
+            (text) => answer.writeText(text),
+          )
+        : null;
+  }
+
+  event(value: unknown): boolean {
+    const event = value as ChatEvent | null;
+    if (typeof event !== 'object' || event === null) return false;
+    if (event.error !== undefined && event.error !== null) throw new VendorFault(readVendorError(event, ''), event);
+    if (!this.#begun) this.#begin(event);
+    if (event.usage !== undefined && event.usage !== null)
+      this.#answer.usage = readUsage(event.usage) ?? this.#answer.usage;
+    if (event.x_groq !== undefined) this.#groq(event);
+    if (this.#options.keep !== undefined) this.#keep(event, this.#options.keep);
+    if (!Array.isArray(event.choices)) return false;
+    for (const choice of event.choices as readonly ChatChoice[]) {
+      if ((choice.index ?? 0) === 0) this.#choice(choice);
+      else this.#otherChoice(choice);
+    }
+    return false;
+  }
+
+  end(terminated: boolean): boolean {
+    const complete = terminated || this.#answer.rawFinishReason !== null;
+    if (!complete) return false;
+    this.#splitter?.end();
+    const { extras } = this.#answer;
+    if (this.#others.size > 0) {
+      extras.otherChoices = [...this.#others].map(([index, other]) => ({ index, ...other }));
+    }
+    if (this.#annotations.length > 0) extras.annotations = this.#annotations;
+    if (this.#reasoningDetails.length > 0) extras.reasoningDetails = this.#reasoningDetails;
+    Object.assign(extras, this.#kept);
+    return true;
+  }
+
+  response(): unknown {
+    const { id, model, text, thinking, toolCalls, rawFinishReason, usage } = this.#answer;
+    const message = {
+      role: 'assistant',
+      content:
+        text === '' || text === this.#refusal ? (toolCalls.length > 0 || this.#refusal !== '' ? null : '') : text,
+      ...(this.#refusal === '' ? {} : { refusal: this.#refusal }),
+      ...(thinking === '' ? {} : { reasoning_content: thinking }),
+      ...(this.#reasoningDetails.length === 0 ? {} : { reasoning_details: this.#reasoningDetails }),
+      ...(this.#annotations.length === 0 ? {} : { annotations: this.#annotations }),
+      ...(toolCalls.length === 0 ? {} : { tool_calls: toolCalls.map(writeCall) }),
+    };
+    const others = [...this.#others].map(([index, other]) => ({
+      index,
+      message: { role: 'assistant', content: other.text },
+      finish_reason: other.finishReason,
+    }));
+    return {
+      id,
+      object: 'chat.completion',
+      created: this.#created,
+      model,
+      choices: [{ index: 0, message, finish_reason: rawFinishReason }, ...others],
+      ...this.#kept,
+      ...(usage === null ? {} : { usage: usage.raw }),
+    };
+  }
+
+  #begin(event: ChatEvent): void {
+    this.#begun = true;
+    this.#answer.id = event.id ?? null;
+    this.#answer.model = event.model ?? null;
+    this.#created = event.created ?? 0;
+  }
+
+  #choice(choice: ChatChoice): void {
+    const delta = choice.delta ?? choice.message;
+    if (delta !== undefined && delta !== null) this.#delta(delta);
+    const reason = choice.finish_reason;
+    if (typeof reason !== 'string' || reason === '') return;
+    if (this.#options.failingReasons?.includes(reason) === true) {
+      throw new VendorFault({ status: 503, message: `The model stopped: ${reason}`, code: reason }, choice);
+    }
+    this.#answer.rawFinishReason = reason;
+    this.#answer.finishReason = chatFinishReason(reason);
+  }
+
+  #delta(delta: ChatDelta): void {
+    const answer = this.#answer;
+    const { content } = delta;
+    const thinking = delta.reasoning_content ?? delta.reasoning;
+    if (typeof thinking === 'string' && thinking !== '') answer.writeThinking(thinking);
+    if (content !== undefined && content !== null && content !== '') {
+      const text = contentText(content);
+      if (this.#splitter === null) answer.writeText(text);
+      else this.#splitter.write(text);
+    }
+    if (typeof delta.refusal === 'string' && delta.refusal !== '') {
+      this.#refusal += delta.refusal;
+      answer.writeRefusal(delta.refusal);
+    }
+    if (Array.isArray(delta.tool_calls)) {
+      for (const call of delta.tool_calls as readonly ToolDelta[]) this.#tool(call);
+    }
+    if (delta.function_call) this.#tool({ index: 0, function: delta.function_call });
+    if (Array.isArray(delta.annotations)) this.#annotations.push(...delta.annotations);
+    if (Array.isArray(delta.reasoning_details)) this.#reasoningDetails.push(...delta.reasoning_details);
+  }
+
+  #tool(delta: ToolDelta): void {
+    const known = this.#find(delta);
+    const name = delta.function?.name ?? '';
+    const call =
+      known ??
+      this.#answer.openTool({ ...(delta.index === undefined ? {} : { index: delta.index }), id: delta.id ?? '', name });
+    if (call.name === '' && name !== '') call.name = name;
+    const extra = record(delta.extra_content);
+    if (extra !== undefined) call.extra = { ...call.extra, ...extra };
+    const given = delta.function?.arguments;
+    const fragment =
+      typeof given === 'string' ? given : given === undefined || given === null ? '' : JSON.stringify(given);
+    if (known === undefined || fragment !== '') this.#answer.writeToolDelta(call, fragment);
+  }
+
+  /** The call a fragment belongs to: by index, else by id, else the latest; undefined when it begins a new one. */
+  #find(delta: ToolDelta): OpenToolCall | undefined {
+    const { toolCalls } = this.#answer;
+    if (delta.index !== undefined && delta.index !== null) return toolCalls.find((call) => call.index === delta.index);
+    const { id } = delta;
+    if (id !== undefined && id !== null && id !== '') return toolCalls.find((call) => call.id === id);
+    // Without index and id, only a name can tell a new call from a further fragment.
+    return delta.function?.name ? undefined : toolCalls.at(-1);
+  }
+
+  #otherChoice(choice: ChatChoice): void {
+    const index = choice.index ?? 0;
+    const other = this.#others.get(index) ?? { text: '', finishReason: null };
+    other.text += contentText(choice.delta?.content);
+    other.finishReason = choice.finish_reason ?? other.finishReason;
+    this.#others.set(index, other);
+  }
+
+  #groq(event: ChatEvent): void {
+    const { usage, error } = event.x_groq ?? {};
+    if (typeof error === 'string' && error !== '') throw new VendorFault({ message: error }, event);
+    this.#answer.usage ??= readUsage(usage);
+  }
+
+  #keep(event: ChatEvent, names: readonly string[]): void {
+    for (const name of names) {
+      if (event[name] !== undefined && event[name] !== null) this.#kept[name] = event[name];
+    }
+  }
+}
+
+function writeCall(call: OpenToolCall): Fields {
+  return {
+    id: call.id,
+    type: 'function',
+    function: { name: call.name, arguments: call.arguments },
+    ...(call.extra === null ? {} : { extra_content: call.extra }),
+  };
+}

@@ -1,0 +1,78 @@
+import type { z } from 'zod';
+import { IModelError, printValue } from '../errors.ts';
+import type { Fields } from './endpoint.ts';
+import { nearest } from './nearest.ts';
+
+/** How strictly {@link checkRequest} reads. */
+export interface CheckOptions {
+  /** Lets fields through that the schema does not know. @defaultValue false */
+  readonly passthrough?: boolean;
+  /** Names that are this program's own and never travel; left out where there is no schema to refuse them. */
+  readonly reservedFields?: ReadonlySet<string>;
+}
+
+/**
+ * Checks a request against what its endpoint declares, and copies it, so that later changes to the caller's objects change nothing.
+ *
+ * @param schema - Null for hosts we know nothing about: everything but the reserved names passes.
+ * @throws IModelError `invalid_request`, naming the field by its path and printing what stood there; for an unknown field the nearest
+ * valid one is named too.
+ */
+export function checkRequest(schema: z.ZodObject | null, request: Fields, options: CheckOptions = {}): Fields {
+  const present = withoutUndefined(request, schema === null ? options.reservedFields : undefined);
+  if (schema === null) return structuredCopy(present);
+  const known: Fields = schema.shape;
+  const unknown = Object.keys(present).filter((name) => !(name in known));
+  const [stranger] = unknown;
+  if (stranger !== undefined && options.passthrough !== true) throw unknownField(stranger, present[stranger], known);
+  const result = schema.safeParse(present);
+  if (!result.success) throw firstIssue(result.error, present);
+  const checked: Record<string, unknown> = result.data;
+  for (const name of unknown) {
+    if (options.reservedFields?.has(name) !== true) checked[name] = structuredCopy(present[name]);
+  }
+  return checked;
+}
+
+/** Names an unknown field and the valid one that looks most like it. */
+export function unknownField(name: string, value: unknown, known: Fields): IModelError {
+  const like = nearest(name, Object.keys(known));
+  const hint = like === null ? '' : `; did you mean \`${like}\`?`;
+  const message = `Unknown field \`${name}\`, got ${printValue(value)}${hint} (\`passthrough: true\` sends it anyway)`;
+  return IModelError.of('invalid_request', message, { path: name, value: printValue(value) });
+}
+
+function firstIssue(error: z.ZodError, request: Fields): IModelError {
+  const [issue] = error.issues;
+  const path = issue === undefined ? [] : deepest(issue);
+  const value = path.reduce<unknown>(
+    (at, key) => (typeof at === 'object' && at !== null ? Reflect.get(at, key) : undefined),
+    request,
+  );
+  const name = path.map(String).join('.');
+  const message = `Invalid field \`${name}\`: ${issue?.message ?? 'not valid'}, got ${printValue(value)}`;
+  return IModelError.of('invalid_request', message, { path: name, value: printValue(value) });
+}
+
+/** The path of an issue, into the branch of a union that got furthest. */
+function deepest(issue: z.core.$ZodIssue): PropertyKey[] {
+  if (issue.code !== 'invalid_union') return issue.path;
+  const inner = issue.errors.map((branch) => branch[0]).filter((branch) => branch !== undefined);
+  const paths = inner.map(deepest).sort((a, b) => b.length - a.length);
+  return [...issue.path, ...(paths[0] ?? [])];
+}
+
+function withoutUndefined(request: Fields, left: ReadonlySet<string> | undefined): Record<string, unknown> {
+  const copy: Record<string, unknown> = {};
+  for (const [name, value] of Object.entries(request)) {
+    if (value !== undefined && left?.has(name) !== true) copy[name] = value;
+  }
+  return copy;
+}
+
+/** A copy of plain data; what is no plain data (bytes, files) is kept as it is. */
+function structuredCopy<T>(value: T): T {
+  if (Array.isArray(value)) return value.map(structuredCopy) as T;
+  if (typeof value !== 'object' || value === null || Object.getPrototypeOf(value) !== Object.prototype) return value;
+  return Object.fromEntries(Object.entries(value).map(([name, inner]) => [name, structuredCopy(inner)])) as T;
+}

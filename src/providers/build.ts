@@ -1,0 +1,124 @@
+import type { Endpoint, EndpointConfig, Fields } from '../endpoints/endpoint.ts';
+import { HttpEndpoint, joinUrl } from '../endpoints/http-endpoint.ts';
+import type { HttpEndpointKind } from '../endpoints/protocol.ts';
+import { checkRequest } from '../endpoints/request-check.ts';
+import { IModelError, printValue } from '../errors.ts';
+import { type AddressPolicy, checkLiteralHost, isLoopbackHost } from '../http/address-guard.ts';
+import { resolveApiKey } from './api-key.ts';
+import { type EndpointMatch, isHttpKind, type Provider } from './define-provider.ts';
+import type { EndpointOptions } from './endpoint-options.ts';
+
+/** Names of this program that must never reach a host that takes any field. */
+const reservedFields: ReadonlySet<string> = new Set([
+  'provider',
+  'base_url',
+  'endpoint',
+  'endpoint_params',
+  'api_key',
+  'queue_capacity',
+  'capacity_refresh_time',
+  'invoke_with_endpoint',
+  'extra_headers',
+  'headers',
+  'include_token_usage_to_model',
+  'cache_control',
+  'chat_model',
+  'imodel',
+  'branch',
+  'aggregation_sources',
+  'aggregation_count',
+  'action_strategy',
+  'parse_model',
+  'actions',
+  'return_operative',
+  'request_model',
+  'operative_model',
+  'passthrough',
+]);
+
+/**
+ * Makes the endpoint that was matched.
+ *
+ * @throws IModelError `config`, naming the option, for one that is not valid: an unknown payload field, a base URL that is missing, no URL
+ * or not allowed, a time that is not positive.
+ */
+export function buildEndpoint({ provider, kind }: EndpointMatch, options: EndpointOptions): Endpoint {
+  if (!isHttpKind(kind)) return asConfigError(() => kind.create(options));
+  const { env = process.env, passthrough = false } = options;
+  const baseUrl = baseUrlOf(provider, kind, options);
+  const policy = policyOf(baseUrl, options);
+  checkLiteralHost(new URL(baseUrl).hostname, policy);
+  const authType = options.authType ?? provider.authType;
+  const config: EndpointConfig & { readonly baseUrl: string } = {
+    name: `${provider.name}_${kind.path}`,
+    provider: provider.name,
+    baseUrl,
+    endpoint: kind.path,
+    method: 'POST',
+    authType: provider.keyPolicy === 'remote' && isLoopbackHost(new URL(baseUrl).hostname) ? 'none' : authType,
+    contentType: kind.contentType === undefined ? 'application/json' : kind.contentType,
+    defaultHeaders: { ...provider.defaultHeaders, ...options.headers },
+    timeout: positive('timeout', options.timeout) ?? kind.timeout,
+    requiresTokens: kind.requiresTokens,
+    contextWindow: positive('contextWindow', options.contextWindow) ?? null,
+    kwargs: kwargsOf(kind, options),
+  };
+  const idleTimeout = positive('idleTimeout', options.idleTimeout);
+  return new HttpEndpoint({
+    config,
+    protocol: kind.protocol,
+    resolveKey: () => resolveApiKey({ provider, authType, baseUrl, apiKey: options.apiKey, env }),
+    client: { ...policy, ...(options.dispatcher === undefined ? {} : { dispatcher: options.dispatcher }) },
+    passthrough,
+    reservedFields,
+    ...(idleTimeout === undefined ? {} : { idleTimeoutMs: idleTimeout * 1_000 }),
+    ...(options.onWarning === undefined ? {} : { onWarning: options.onWarning }),
+  });
+}
+
+function baseUrlOf(provider: Provider, kind: HttpEndpointKind, options: EndpointOptions): string {
+  const given = options.baseUrl;
+  const baseUrl = given ?? kind.baseUrl ?? provider.baseUrl;
+  if (baseUrl === null) {
+    throw IModelError.of('config', `Provider ${provider.name} needs a \`baseUrl\``, { field: 'baseUrl' });
+  }
+  const { pathname } = joinUrl(baseUrl, '');
+  const bare = pathname === '' || pathname === '/';
+  const joined = joinUrl(baseUrl, given !== undefined && bare ? (kind.defaultBasePath ?? '') : '').href;
+  return joined.replace(/\/+$/, '');
+}
+
+function policyOf(baseUrl: string, options: EndpointOptions): AddressPolicy {
+  const { allowLocalNetwork, allowPrivateNetwork } = options;
+  // Whoever spells out this machine's address means it.
+  const loopback = isLoopbackHost(new URL(baseUrl).hostname);
+  return { allowLoopback: loopback || allowLocalNetwork === true, allowPrivateNetwork: allowPrivateNetwork === true };
+}
+
+function kwargsOf(kind: HttpEndpointKind, options: EndpointOptions): Fields {
+  const { env = process.env, kwargs = {}, passthrough = false } = options;
+  const named = kind.modelEnv === undefined ? undefined : env[kind.modelEnv];
+  const model = kwargs.model ?? (named === '' ? undefined : named) ?? kind.model;
+  const defaults = model === undefined ? kwargs : { ...kwargs, model };
+  const { schema } = kind.protocol;
+  if (schema === null) return { ...defaults };
+  return asConfigError(() => checkRequest(schema.partial(), defaults, { passthrough, reservedFields }));
+}
+
+/** A payload default that is not valid is a mistake of the construction, not of a request. */
+function asConfigError<T>(make: () => T): T {
+  try {
+    return make();
+  } catch (error) {
+    if (!IModelError.is(error) || error.failure.code !== 'invalid_request') throw error;
+    const { message, path, value } = error.failure;
+    const details = { ...(path === undefined ? {} : { field: path }), ...(value === undefined ? {} : { value }) };
+    throw IModelError.of('config', message, details, { cause: error });
+  }
+}
+
+function positive(name: string, value: number | undefined): number | undefined {
+  if (value === undefined || (Number.isFinite(value) && value > 0)) return value;
+  const message = `Expected \`${name}\` to be a number above 0, got ${printValue(value)}`;
+  throw IModelError.of('config', message, { field: name, value: printValue(value) });
+}

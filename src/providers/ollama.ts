@@ -1,0 +1,15 @@
+import { openaiChat } from '../endpoints/openai-chat.ts';
+import { defineProvider } from './define-provider.ts';
+
+/**
+ * Ollama, on this machine or, with a key, in its cloud. `base_url` may leave out the path: `http://localhost:11434` will do.
+ *
+ * @see {@link https://docs.ollama.com/api/openai-compatibility} (read 2026-11)
+ */
+export const ollama = defineProvider({
+  name: 'ollama',
+  baseUrl: 'http://localhost:11434/v1',
+  apiKeyEnv: 'OLLAMA_API_KEY',
+  keyPolicy: 'remote',
+  endpoints: [openaiChat({ defaultBasePath: '/v1' })],
+});

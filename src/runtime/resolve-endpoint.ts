@@ -2,7 +2,7 @@ import { type ModelOptions, modelOptionNames, toSnakeCase } from '../../schemas/
 import type { Endpoint, Fields } from '../endpoints/endpoint.ts';
 import { IModelError, printValue } from '../errors.ts';
 import type { IModelFunctions, IModelOptions } from '../imodel.ts';
-import { createEndpoint } from '../providers/index.ts';
+import { createEndpoint } from '../providers/create.ts';
 
 /** Options that hold code instead of data. */
 const functionNames = ['streamingProcessFunc', 'clock', 'env'] as const satisfies readonly (keyof IModelFunctions)[];
@@ -53,7 +53,17 @@ export function splitOptions(options: IModelOptions): SplitOptions {
 /** The endpoint that options name, or the one that was handed over. */
 export function resolveEndpoint(options: ModelOptions, functions: IModelFunctions, provider: Fields): Endpoint {
   const { endpoint } = functions;
-  if (typeof endpoint !== 'object') return createEndpoint({ ...options, options: provider, env: functions.env ?? process.env });
+  if (typeof endpoint !== 'object') {
+    return createEndpoint({
+      ...provider,
+      provider: options.provider ?? null,
+      endpoint: options.endpoint ?? null,
+      ...(options.baseUrl == null ? {} : { baseUrl: options.baseUrl }),
+      ...(options.apiKey == null ? {} : { apiKey: options.apiKey }),
+      ...(functions.env === undefined ? {} : { env: functions.env }),
+      ...(functions.clock === undefined ? {} : { clock: functions.clock }),
+    });
+  }
   const given = { ...provider, provider: options.provider, baseUrl: options.baseUrl, apiKey: options.apiKey };
   for (const [field, value] of Object.entries(given)) {
     if (value === undefined || value === null) continue;

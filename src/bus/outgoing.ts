@@ -39,11 +39,13 @@ export interface Wire {
 export class Outgoing {
   readonly #wire: Wire;
   readonly #limitBytes: number;
+  readonly #confirmBytes: number;
   #connected = true;
   #held: OutgoingMessage[] = [];
   #heldBytes = 0;
   #sent = { count: 0, bytes: 0 };
-  #confirmed = { count: 0, bytes: 0 };
+  /** How much of that the server has for certain. */
+  #safe = { count: 0, bytes: 0 };
   #confirming = false;
   #timer: NodeJS.Timeout | undefined;
   #waiting: { readonly resolve: () => void; readonly reject: (error: unknown) => void }[] = [];
@@ -52,6 +54,7 @@ export class Outgoing {
   constructor(wire: Wire, limitBytes: number) {
     this.#wire = wire;
     this.#limitBytes = limitBytes;
+    this.#confirmBytes = Math.min(confirmBytes, limitBytes / 4);
   }
 
   get isConnected(): boolean {
@@ -60,7 +63,7 @@ export class Outgoing {
 
   /** Bytes that are held, or written and not yet confirmed. */
   get pendingBytes(): number {
-    return this.#heldBytes + this.#sent.bytes - this.#confirmed.bytes;
+    return this.#heldBytes + this.#unconfirmed.bytes;
   }
 
   /**
@@ -94,7 +97,7 @@ export class Outgoing {
     }
     const waiting = this.#waiting;
     this.#waiting = [];
-    for (const { resolve, reject } of waiting) this.#wire.confirm().then(resolve, reject);
+    for (const { resolve, reject } of waiting) this.#confirmed().then(resolve, reject);
   }
 
   /**
@@ -104,8 +107,8 @@ export class Outgoing {
    */
   disconnected(): { readonly count: number; readonly bytes: number } {
     this.#connected = false;
-    const lost = { count: this.#sent.count - this.#confirmed.count, bytes: this.#sent.bytes - this.#confirmed.bytes };
-    this.#confirmed = this.#sent;
+    const lost = this.#unconfirmed;
+    this.#safe = this.#sent;
     clearTimeout(this.#timer);
     this.#timer = undefined;
     return lost;
@@ -118,7 +121,7 @@ export class Outgoing {
 
   /** Resolves when the server has everything sent before; waits for a connection if need be. */
   flush(): Promise<void> {
-    if (this.#connected) return this.#wire.confirm();
+    if (this.#connected) return this.#confirmed();
     return new Promise((resolve, reject) => this.#waiting.push({ resolve, reject }));
   }
 
@@ -131,6 +134,10 @@ export class Outgoing {
     this.#waiting = [];
   }
 
+  get #unconfirmed(): { readonly count: number; readonly bytes: number } {
+    return { count: this.#sent.count - this.#safe.count, bytes: this.#sent.bytes - this.#safe.bytes };
+  }
+
   #hold(message: OutgoingMessage): void {
     message.held = true;
     this.#held.push(message);
@@ -140,8 +147,11 @@ export class Outgoing {
   #write(message: OutgoingMessage): void {
     this.#wire.write(message);
     this.#sent = { count: this.#sent.count + 1, bytes: this.#sent.bytes + message.sizeBytes };
-    if (this.#confirming) return;
-    if (this.#sent.bytes - this.#confirmed.bytes > confirmBytes) this.#confirm();
+    if (!this.#confirming) this.#confirmSoon();
+  }
+
+  #confirmSoon(): void {
+    if (this.#unconfirmed.bytes > this.#confirmBytes) this.#confirm();
     else this.#timer ??= setTimeout(() => this.#confirm(), confirmAfterMs).unref();
   }
 
@@ -149,21 +159,23 @@ export class Outgoing {
     clearTimeout(this.#timer);
     this.#timer = undefined;
     this.#confirming = true;
-    const { count, bytes } = this.#sent;
-    this.#wire.confirm().then(
+    this.#confirmed().then(
       () => {
         this.#confirming = false;
-        // After a reconnect an older answer says nothing new.
-        if (count > this.#confirmed.count) this.#confirmed = { count, bytes };
-        if (this.#sent.count > this.#confirmed.count && this.#connected) {
-          this.#timer ??= setTimeout(() => this.#confirm(), confirmAfterMs).unref();
-          if (this.#sent.bytes - this.#confirmed.bytes > confirmBytes) this.#confirm();
-        }
+        if (this.#connected && this.#unconfirmed.count > 0) this.#confirmSoon();
       },
       () => {
         // The connection broke; `disconnected` does the accounts.
         this.#confirming = false;
       },
     );
+  }
+
+  /** Resolves when the server has everything written before this call, and counts it as safe. */
+  async #confirmed(): Promise<void> {
+    const mark = this.#sent;
+    await this.#wire.confirm();
+    // After a reconnect an older answer says nothing new.
+    if (mark.count > this.#safe.count) this.#safe = mark;
   }
 }

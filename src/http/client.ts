@@ -1,6 +1,7 @@
-import { Agent, type Dispatcher } from 'undici';
+import type { Dispatcher } from 'undici';
 import { IModelError } from '../errors.ts';
-import { type AddressPolicy, checkLiteralHost, guardedLookup } from './address-guard.ts';
+import { type AddressPolicy, checkLiteralHost } from './address-guard.ts';
+import { type Connection, ConnectionPool } from './connection-pool.ts';
 import { Exchange, type HttpRequest, type HttpResponse } from './exchange.ts';
 
 /** How a client connects. */
@@ -27,8 +28,8 @@ export interface HttpClientOptions extends AddressPolicy {
  * ```
  */
 export class HttpClient {
-  readonly #dispatcher: Dispatcher;
-  readonly #owned: boolean;
+  readonly #pool: ConnectionPool | null;
+  readonly #given: Connection | null;
   readonly #policy: AddressPolicy;
   readonly #connectTimeoutMs: number;
   #admittedOrigin = '';
@@ -37,15 +38,8 @@ export class HttpClient {
     const { connectTimeoutMs = 10_000, keepAliveMs = 30_000, dispatcher, ...policy } = options;
     this.#policy = policy;
     this.#connectTimeoutMs = connectTimeoutMs;
-    this.#owned = dispatcher === undefined;
-    this.#dispatcher =
-      dispatcher ??
-      new Agent({
-        headersTimeout: 0,
-        bodyTimeout: 0,
-        keepAliveTimeout: keepAliveMs,
-        connect: { timeout: connectTimeoutMs, lookup: guardedLookup(policy) },
-      });
+    this.#given = dispatcher === undefined ? null : lend(dispatcher);
+    this.#pool = dispatcher === undefined ? new ConnectionPool({ policy, connectTimeoutMs, keepAliveMs }) : null;
   }
 
   /**
@@ -57,16 +51,18 @@ export class HttpClient {
   send(request: HttpRequest): Promise<HttpResponse> {
     return new Promise((resolve, reject) => {
       const { origin, path, method = 'POST', headers, body, signal } = request;
-      signal?.throwIfAborted();
-      if (this.#owned && origin !== this.#admittedOrigin) this.#admit(origin);
-      const exchange = new Exchange(request, this.#connectTimeoutMs, resolve, reject);
-      this.#dispatcher.dispatch({ origin, path, method, headers, body }, exchange);
+      if (signal?.aborted) throw signal.reason;
+      if (this.#pool !== null && origin !== this.#admittedOrigin) this.#admit(origin);
+      const connection = this.#pool?.take(origin) ?? this.#given;
+      if (connection === null) throw IModelError.of('internal', 'There is no connection', {});
+      const exchange = new Exchange(request, connection, this.#connectTimeoutMs, resolve, reject);
+      connection.dispatch({ origin, path, method, headers, body }, exchange);
     });
   }
 
   /** Closes every connection at once; requests under way reject with `closed`. A dispatcher that was handed in is left alone. */
   async close(): Promise<void> {
-    if (this.#owned) await this.#dispatcher.destroy();
+    await this.#pool?.close();
   }
 
   #admit(origin: string): void {
@@ -79,4 +75,13 @@ export class HttpClient {
     checkLiteralHost(new URL(origin).hostname, this.#policy);
     this.#admittedOrigin = origin;
   }
+}
+
+/** A dispatcher that is not ours as a connection: aborting a request is all that can be done to it. */
+function lend(dispatcher: Dispatcher): Connection {
+  return {
+    dispatch: (options, handler) => dispatcher.dispatch(options, handler),
+    release: () => {},
+    discard: () => {},
+  };
 }

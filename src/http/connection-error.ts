@@ -1,3 +1,4 @@
+import { errors } from 'undici';
 import { IModelError } from '../errors.ts';
 
 /** Codes of Node and OpenSSL that say the peer's certificate is not acceptable: trying again does not change that. */
@@ -24,7 +25,7 @@ export function connectionError(thrown: unknown, host: string, connectTimeoutMs:
   if (code === 'UND_ERR_INVALID_ARG') {
     return IModelError.of('config', `The request to ${host} cannot be sent: ${message}`, {}, options);
   }
-  if (code.startsWith('HPE_') || code === 'UND_ERR_HEADERS_OVERFLOW') {
+  if (thrown instanceof errors.HTTPParserError || code === 'UND_ERR_HEADERS_OVERFLOW') {
     return IModelError.of('malformed', `${host} sent no valid HTTP reply: ${message}`, {}, options);
   }
   const retryable = !certificateProblem.test(code);

@@ -1,6 +1,7 @@
 import type { Dispatcher } from 'undici';
 import { IModelError } from '../errors.ts';
 import { connectionError } from './connection-error.ts';
+import type { Connection } from './connection-pool.ts';
 
 /** Header names in lower case. */
 export type HttpHeaders = Readonly<Record<string, string | string[] | undefined>>;
@@ -31,6 +32,14 @@ export interface BodyReader {
   end(): void;
 }
 
+/** The part of an `AbortSignal` that is used here. A caller with many short requests can bring something lighter. */
+export interface AbortSource {
+  readonly aborted: boolean;
+  readonly reason: unknown;
+  addEventListener(type: 'abort', listener: { handleEvent(): void }): void;
+  removeEventListener(type: 'abort', listener: { handleEvent(): void }): void;
+}
+
 /** One request, ready to be written. */
 export interface HttpRequest {
   readonly method?: 'POST' | 'GET' | 'DELETE';
@@ -40,8 +49,8 @@ export interface HttpRequest {
   readonly path: string;
   readonly headers: Readonly<Record<string, string>>;
   readonly body: string | Uint8Array | null;
-  /** Aborting closes the socket; the exchange then rejects with the signal's reason. */
-  readonly signal?: AbortSignal;
+  /** Aborting closes the socket; the exchange then rejects with the reason. */
+  readonly signal?: AbortSource | undefined;
   /** Longest wait for the response headers, counted from the moment the request is written; in milliseconds. @defaultValue 600,000 */
   readonly headersTimeoutMs?: number;
   /** Longest wait between two pieces of the body while the reader wants more; in milliseconds. @defaultValue 120,000 */
@@ -71,11 +80,13 @@ const noBody = Buffer.alloc(0);
  */
 export class Exchange implements Dispatcher.DispatchHandler, Flow {
   readonly #request: HttpRequest;
+  readonly #connection: Connection;
   readonly #connectTimeoutMs: number;
   readonly #resolve: (response: HttpResponse) => void;
   readonly #reject: (error: unknown) => void;
   #controller: Dispatcher.DispatchController | null = null;
   #timer: NodeJS.Timeout | null = null;
+  #limitMs = 0;
   #settled = false;
   #answered = false;
   #status = 0;
@@ -86,11 +97,13 @@ export class Exchange implements Dispatcher.DispatchHandler, Flow {
 
   constructor(
     request: HttpRequest,
+    connection: Connection,
     connectTimeoutMs: number,
     resolve: (response: HttpResponse) => void,
     reject: (error: unknown) => void,
   ) {
     this.#request = request;
+    this.#connection = connection;
     this.#connectTimeoutMs = connectTimeoutMs;
     this.#resolve = resolve;
     this.#reject = reject;
@@ -142,6 +155,8 @@ export class Exchange implements Dispatcher.DispatchHandler, Flow {
   }
 
   onResponseEnd(): void {
+    this.#controller = null;
+    this.#connection.release();
     if (this.#settled) {
       this.#release();
       return;
@@ -149,17 +164,20 @@ export class Exchange implements Dispatcher.DispatchHandler, Flow {
     try {
       this.#reader?.end();
     } catch (error) {
-      this.#controller = null;
-      this.#fail(error);
+      this.#settle();
+      this.#reject(error);
       return;
     }
-    this.#settled = true;
-    this.#release();
+    this.#settle();
     this.#resolve({ status: this.#status, headers: this.#headers, body: this.#body() });
   }
 
   onResponseError(_controller: Dispatcher.DispatchController, error: Error): void {
     this.#controller = null;
+    if (this.#settled) {
+      this.#release();
+      return;
+    }
     this.#fail(connectionError(error, new URL(this.#request.origin).host, this.#connectTimeoutMs));
   }
 
@@ -192,20 +210,27 @@ export class Exchange implements Dispatcher.DispatchHandler, Flow {
   }
 
   #finishEarly(): void {
-    this.#settled = true;
-    this.#release();
-    this.#timer = setTimeout(() => this.#controller?.abort(new Error('The reader had enough')), drainLimitMs);
+    this.#settle();
+    this.#timer = setTimeout(() => this.#hangUp(new Error('The reader had enough')), drainLimitMs);
     this.#timer.unref();
     this.#controller?.resume();
     this.#resolve({ status: this.#status, headers: this.#headers, body: noBody });
   }
 
   #limit(limitMs: number): void {
+    // Most calls have one limit for both waits, and a refreshed timer costs a tenth of a new one.
+    if (this.#timer !== null && limitMs === this.#limitMs) {
+      this.#timer.refresh();
+      return;
+    }
     clearTimeout(this.#timer ?? undefined);
-    this.#timer = setTimeout(() => this.#timeOut(limitMs), limitMs);
+    this.#limitMs = limitMs;
+    this.#timer = setTimeout(timeOut, limitMs, this);
   }
 
-  #timeOut(timeoutMs: number): void {
+  /** A limit passed. */
+  timeOut(): void {
+    const timeoutMs = this.#limitMs;
     const phase = this.#answered ? 'stream' : 'attempt';
     const what = this.#answered ? 'sent nothing more' : 'did not begin to answer';
     const message = `${new URL(this.#request.origin).host} ${what} within ${timeoutMs} ms`;
@@ -218,14 +243,27 @@ export class Exchange implements Dispatcher.DispatchHandler, Flow {
     this.#request.signal?.removeEventListener('abort', this);
   }
 
-  #fail(error: unknown): void {
-    if (this.#settled) return;
+  #settle(): void {
     this.#settled = true;
     this.#release();
-    const controller = this.#controller;
-    this.#controller = null;
-    // Aborting closes the socket's descriptor before it returns.
-    controller?.abort(error instanceof Error ? error : new Error(String(error)));
+  }
+
+  #fail(error: unknown): void {
+    if (this.#settled) return;
+    this.#settle();
+    this.#hangUp(error);
     this.#reject(error);
   }
+
+  /** Closes the connection; its descriptor is closed when this returns. */
+  #hangUp(error: unknown): void {
+    const controller = this.#controller;
+    this.#controller = null;
+    controller?.abort(error instanceof Error ? error : new Error(String(error)));
+    this.#connection.discard();
+  }
+}
+
+function timeOut(exchange: Exchange): void {
+  exchange.timeOut();
 }

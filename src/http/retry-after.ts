@@ -36,7 +36,8 @@ export function parseRetryAfter(headers: HttpHeaders, now: number): number | nul
   if (seconds !== null) return seconds * 1_000;
   const duration = parseDuration(text);
   if (duration !== null) return duration;
-  const at = Date.parse(text);
+  // The date parser would take any number, a negative one too, for a year.
+  const at = /[a-z]/i.test(text) ? Date.parse(text) : Number.NaN;
   return Number.isNaN(at) ? null : Math.max(0, at - now);
 }
 

@@ -1,7 +1,10 @@
 import { z } from 'zod';
 import { failure } from './failure.ts';
 
-/** What a chunk is a piece of. `system` comes at most once and first, `result` exactly once and last. */
+/**
+ * What a chunk is a piece of. `system` comes first where it comes; agents send further ones, with `metadata.event`, for what is neither answer
+ * nor failure. `result` comes at most once and last.
+ */
 export const chunkTypes = ['system', 'thinking', 'text', 'tool_use', 'tool_result', 'result', 'error'] as const;
 
 /** See {@link chunkTypes}. */
@@ -54,8 +57,8 @@ export type ToolUse = z.infer<typeof toolUse>;
 /**
  * One piece of a streamed answer.
  *
- * Order within a call: at most one `system`; then `thinking`, `text`, `tool_use` and `tool_result` as the model makes them; then either
- * one `result`, or one `error` with which the stream fails.
+ * Order within a call: one `system` or none; then `thinking`, `text`, `tool_use` and `tool_result` as the model makes them, for agents with
+ * further `system` between; then either one `result`, or one `error` with which the stream fails.
  */
 export interface Chunk {
   readonly type: ChunkType;

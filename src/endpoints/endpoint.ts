@@ -1,5 +1,6 @@
 import type { z } from 'zod';
 import type { AnswerView, Chunk } from '../../schemas/chunk.ts';
+import type { AbortSource } from '../http/exchange.ts';
 import type { RateLimitInfo } from '../http/rate-limit-headers.ts';
 
 /** A request or payload: the fields of one call, spelled as the vendor spells them. */
@@ -38,6 +39,11 @@ export interface EndpointJob {
   readonly sink: ChunkSink | null;
   /** Aborts when the call must end. Its reason is an `IModelError`. The endpoint rejects once socket or process are gone. */
   readonly signal: AbortSignal;
+  /**
+   * The same as {@link signal} for a single listener, at a tenth of the cost: making an `AbortSignal` and listening to it takes some
+   * microseconds of every call. Absent where the job's maker has only the signal.
+   */
+  readonly abortSource?: AbortSource;
   /** To be called when the request has been handed to an open connection or a running child: the limit's window starts here. */
   sent(): void;
   /** To be called when the upstream began to answer (response headers, first output). */

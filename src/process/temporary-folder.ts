@@ -40,6 +40,13 @@ export class TemporaryFolder {
     return path;
   }
 
+  /** Writes a file under exactly this name, for programs that look for it. */
+  writeAs(name: string, content: string): string {
+    const path = join(this.path, name);
+    writeFileSync(path, content, { mode: 0o600 });
+    return path;
+  }
+
   /** A folder inside, made when it is not there. */
   folder(name: string): string {
     const path = join(this.path, name);

@@ -1,0 +1,207 @@
+import {
+  chmodSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { afterEach } from 'vitest';
+import type { Chunk } from '../../../schemas/chunk.ts';
+import type { AgentEndpointOptions } from '../../../src/endpoints/agent-endpoint.ts';
+import { claudeCode, createClaudeCode } from '../../../src/endpoints/claude-code.ts';
+import { codex, createCodex } from '../../../src/endpoints/codex.ts';
+import type { Endpoint, EndpointJob, EndpointReply, Fields, UpstreamNote } from '../../../src/endpoints/endpoint.ts';
+import { createGeminiCode, geminiCode } from '../../../src/endpoints/gemini-code.ts';
+import { createPi, pi } from '../../../src/endpoints/pi.ts';
+import { IModelError } from '../../../src/errors.ts';
+import { processesWithVariable } from '../../../src/process/process-table.ts';
+
+const replay = fileURLToPath(new URL('./replay.mjs', import.meta.url));
+const captures = fileURLToPath(new URL('../../fixtures/cli', import.meta.url));
+
+/** The four programs: the folder of their captures, and what makes their endpoint. */
+export const agents = {
+  claude: createClaudeCode,
+  codex: createCodex,
+  gemini: createGeminiCode,
+  pi: createPi,
+} as const;
+
+const versions = {
+  claude: claudeCode.testedVersion,
+  codex: codex.testedVersion,
+  gemini: geminiCode.testedVersion,
+  pi: pi.testedVersion,
+};
+
+/** See {@link agents}. */
+export type AgentName = keyof typeof agents;
+
+/** The names of every recorded case of a program. */
+export function casesOf(agent: AgentName): string[] {
+  return Object.keys(JSON.parse(readFileSync(join(captures, agent, 'cases.json'), 'utf8')));
+}
+
+/** What a stand-in program saw. */
+export interface Seen {
+  readonly argv: string[];
+  readonly stdin: string;
+  readonly env: Record<string, string>;
+  readonly pid: number;
+  readonly cwd: string;
+}
+
+const folders: string[] = [];
+afterEach(() => {
+  for (const folder of folders.splice(0)) rmSync(folder, { recursive: true, force: true });
+});
+
+/** A folder that is removed after the test. */
+export function temporaryFolder(): string {
+  const folder = mkdtempSync(join(tmpdir(), 'agents-test-'));
+  folders.push(folder);
+  return folder;
+}
+
+/** One endpoint over a stand-in program, in a folder of its own. */
+export interface Bench {
+  readonly endpoint: Endpoint;
+  /** The work space. */
+  readonly repo: string;
+  /** What the stand-in was started with, run by run. */
+  seen(): Seen[];
+  run(request: Fields, options?: RunOptions): Promise<Outcome>;
+}
+
+/** How a run is made. */
+export interface RunOptions {
+  readonly signal?: AbortSignal;
+  /** Null runs one-shot. */
+  readonly sink?: null;
+  readonly transport?: Fields;
+  /** Called with each chunk. */
+  readonly onChunk?: (chunk: Chunk) => void;
+}
+
+/** Everything a run brought. */
+export interface Outcome {
+  readonly chunks: Chunk[];
+  readonly reply: EndpointReply | null;
+  readonly error: IModelError | null;
+  readonly notes: UpstreamNote[];
+  readonly response: Record<string, unknown>;
+}
+
+/**
+ * Makes an endpoint whose program is a script of the test.
+ *
+ * @param script - A shell script; `exec node …` or plain commands.
+ */
+export function benchWithScript(agent: AgentName, script: string, options: AgentEndpointOptions = {}): Bench {
+  const folder = temporaryFolder();
+  const repo = join(folder, 'repo');
+  mkdirSync(repo);
+  const log = join(folder, 'log');
+  const program = join(folder, agent);
+  writeFileSync(program, `#!/bin/sh\nREPLAY_LOG='${log}'; export REPLAY_LOG\n${script}\n`);
+  chmodSync(program, 0o755);
+  const endpoint = agents[agent]({
+    ...options,
+    hostEnvironment: { PATH: process.env.PATH, HOME: folder, ...options.hostEnvironment },
+    kwargs: { repo, cli_path: program, ...options.kwargs },
+  });
+  return {
+    endpoint,
+    repo,
+    seen: () =>
+      existsSync(log)
+        ? readFileSync(log, 'utf8')
+            .trim()
+            .split('\n')
+            .map((line) => JSON.parse(line))
+        : [],
+    run: (request, runOptions) => runOnce(endpoint, request, runOptions),
+  };
+}
+
+/** Makes an endpoint whose program plays captures: `claude/text`, one for each run, the last one again and again. */
+export function benchWithCapture(
+  agent: AgentName,
+  cases: string | readonly string[],
+  options: AgentEndpointOptions & { readonly replay?: Readonly<Record<string, string>> } = {},
+): Bench {
+  const names = typeof cases === 'string' ? [cases] : cases;
+  const settings = Object.entries({ ...options.replay }).map(([name, value]) => `export ${name}='${value}'`);
+  const pick = names.map(
+    (name, index) => `${index + 1 === names.length ? '*' : index}) export REPLAY_CASE='${agent}/${name}';;`,
+  );
+  const script = [
+    `if [ "$1" = --version ]; then echo '${versions[agent]}'; exit 0; fi`,
+    ...settings,
+    'run=$(cat "$REPLAY_LOG.count" 2>/dev/null || echo 0)',
+    'echo $((run + 1)) > "$REPLAY_LOG.count"',
+    `case $run in ${pick.join(' ')} esac`,
+    `exec '${process.execPath}' '${replay}' "$@"`,
+  ].join('\n');
+  return benchWithScript(agent, script, options);
+}
+
+async function runOnce(endpoint: Endpoint, request: Fields, options: RunOptions = {}): Promise<Outcome> {
+  const chunks: Chunk[] = [];
+  const notes: UpstreamNote[] = [];
+  const job: EndpointJob = {
+    callId: 'call',
+    payload: endpoint.prepare(request),
+    transport: options.transport ?? {},
+    sink:
+      options.sink === null
+        ? null
+        : {
+            write: (chunk) => {
+              chunks.push(chunk);
+              options.onChunk?.(chunk);
+              return true;
+            },
+            onDrain: (resume) => resume(),
+          },
+    signal: options.signal ?? new AbortController().signal,
+    sent: () => {},
+    answered: () => {},
+    journal: (note) => notes.push(note),
+  };
+  try {
+    const reply = await endpoint.run(job);
+    return { chunks, reply, error: null, notes, response: reply.response as Record<string, unknown> };
+  } catch (error) {
+    if (!IModelError.is(error)) throw error;
+    return { chunks, reply: null, error, notes, response: {} };
+  }
+}
+
+/** Processes that any run of this machine marked and that still live. */
+export function markedProcesses(runId: string): number {
+  return processesWithVariable('LIONAGI_RUN_ID', runId).length;
+}
+
+/** Folders of runs that were not removed. */
+export function leftFolders(): string[] {
+  return readdirSync(tmpdir()).filter((name) => /^imodel-[A-Za-z0-9]{6}$/.test(name));
+}
+
+/** A chunk without what differs from run to run: paths of the test, measured times. */
+export function steady(chunk: Chunk, repo: string): Record<string, unknown> {
+  const text = JSON.stringify(chunk, (key, value: unknown) =>
+    key === 'duration_ms' && typeof value === 'number'
+      ? '<ms>'
+      : key === 'tools' && Array.isArray(value) && value.length > 5
+        ? [...value.slice(0, 3), `and ${value.length - 3} more`]
+        : value,
+  );
+  return JSON.parse(text.replaceAll(repo, '<repo>'));
+}

@@ -47,6 +47,9 @@ export class HttpEndpoint implements Endpoint {
   readonly #path: string;
   readonly #timeoutMs: number;
   #client: HttpClient | null = null;
+  /** What the headers depend on, and the headers of the latest call: nearly every call has the same. */
+  #headersForm = '';
+  #lastHeaders: Record<string, string> = {};
 
   constructor(settings: HttpEndpointSettings) {
     this.#settings = settings;
@@ -96,7 +99,7 @@ export class HttpEndpoint implements Endpoint {
         path: this.#path,
         headers: this.#headers(resolved.key, contentType, streaming),
         body,
-        signal: job.signal,
+        signal: job.abortSource ?? job.signal,
         headersTimeoutMs: this.#timeoutMs,
         idleTimeoutMs: this.#settings.idleTimeoutMs ?? this.#timeoutMs,
         sent: () => job.sent(),
@@ -115,7 +118,7 @@ export class HttpEndpoint implements Endpoint {
         error instanceof VendorFault
           ? new IModelError(vendorFailure(error.vendor, { ...context, now: Date.now() }), { cause: error })
           : error;
-      if (reader !== null && answer !== null && !job.signal.aborted && IModelError.is(thrown)) {
+      if (reader !== null && answer !== null && !(job.abortSource ?? job.signal).aborted && IModelError.is(thrown)) {
         answer.fail(thrown.failure, error instanceof VendorFault ? error.raw : undefined);
       }
       throw thrown;
@@ -166,13 +169,17 @@ export class HttpEndpoint implements Endpoint {
   }
 
   #headers(key: string | null, contentType: string | null, streaming: boolean): Record<string, string> {
+    const form = `${contentType} ${streaming} ${key}`;
+    if (form === this.#headersForm) return this.#lastHeaders;
     const { authType, defaultHeaders } = this.config;
     const headers: Record<string, string> = {};
     if (contentType !== null) headers['content-type'] = contentType;
     headers.accept = streaming ? 'text/event-stream, application/x-ndjson, application/json' : '*/*';
     if (key !== null && authType === 'bearer') headers.authorization = `Bearer ${key}`;
     if (key !== null && authType === 'x-api-key') headers['x-api-key'] = key;
-    return Object.assign(headers, defaultHeaders);
+    this.#headersForm = form;
+    this.#lastHeaders = Object.assign(headers, defaultHeaders);
+    return this.#lastHeaders;
   }
 
   #learn(headers: HttpHeaders, job: EndpointJob): void {

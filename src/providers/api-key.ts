@@ -1,6 +1,5 @@
 import type { ResolvedKey } from '../endpoints/http-endpoint.ts';
 import { IModelError } from '../errors.ts';
-import { isLoopbackHost } from '../http/address-guard.ts';
 import type { Provider } from './define-provider.ts';
 import type { Environment } from './endpoint-options.ts';
 
@@ -8,8 +7,8 @@ import type { Environment } from './endpoint-options.ts';
 export interface KeyQuestion {
   readonly provider: Provider;
   readonly authType: Provider['authType'];
-  /** The URL the key would be sent to. */
-  readonly baseUrl: string;
+  /** Whether the key would be sent to this machine. */
+  readonly loopback: boolean;
   /** The key, or the name of a variable. */
   readonly apiKey?: string | undefined;
   readonly env: Environment;
@@ -24,9 +23,8 @@ const variableName = /^[A-Z][A-Z0-9]*(_[A-Z0-9]+)*_(KEY|TOKEN)$/;
  *
  * @throws IModelError `missing_api_key`, naming the variable, when one is needed and there is none. The message holds no key.
  */
-export function resolveApiKey({ provider, authType, baseUrl, apiKey, env }: KeyQuestion): ResolvedKey {
+export function resolveApiKey({ provider, authType, loopback, apiKey, env }: KeyQuestion): ResolvedKey {
   if (authType === 'none' || provider.keyPolicy === 'none') return { key: null };
-  const loopback = isLoopbackHost(new URL(baseUrl).hostname);
   if (provider.keyPolicy === 'remote' && loopback) return { key: null };
   if (apiKey !== undefined && apiKey !== '') return explicitKey(apiKey, env);
   for (const variable of provider.apiKeyEnv) {

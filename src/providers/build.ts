@@ -47,7 +47,9 @@ export function buildEndpoint({ provider, kind }: EndpointMatch, options: Endpoi
   const { env = process.env, passthrough = false } = options;
   const baseUrl = baseUrlOf(provider, kind, options);
   const policy = policyOf(baseUrl, options);
-  checkLiteralHost(new URL(baseUrl).hostname, policy);
+  const { hostname } = new URL(baseUrl);
+  checkLiteralHost(hostname, policy);
+  const loopback = isLoopbackHost(hostname);
   const authType = options.authType ?? provider.authType;
   const config: EndpointConfig & { readonly baseUrl: string } = {
     name: `${provider.name}_${kind.path}`,
@@ -55,7 +57,7 @@ export function buildEndpoint({ provider, kind }: EndpointMatch, options: Endpoi
     baseUrl,
     endpoint: kind.path,
     method: 'POST',
-    authType: provider.keyPolicy === 'remote' && isLoopbackHost(new URL(baseUrl).hostname) ? 'none' : authType,
+    authType: provider.keyPolicy === 'remote' && loopback ? 'none' : authType,
     contentType: kind.contentType === undefined ? 'application/json' : kind.contentType,
     defaultHeaders: { ...provider.defaultHeaders, ...options.headers },
     timeout: positive('timeout', options.timeout) ?? kind.timeout,
@@ -67,7 +69,7 @@ export function buildEndpoint({ provider, kind }: EndpointMatch, options: Endpoi
   return new HttpEndpoint({
     config,
     protocol: kind.protocol,
-    resolveKey: () => resolveApiKey({ provider, authType, baseUrl, apiKey: options.apiKey, env }),
+    resolveKey: () => resolveApiKey({ provider, authType, loopback, apiKey: options.apiKey, env }),
     client: { ...policy, ...(options.dispatcher === undefined ? {} : { dispatcher: options.dispatcher }) },
     passthrough,
     reservedFields,

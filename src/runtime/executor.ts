@@ -4,6 +4,7 @@ import type { DispatcherEffects, DispatcherEvent } from '../../actors/dispatcher
 import type { Failure } from '../../schemas/failure.ts';
 import type { ChunkSink, Endpoint, EndpointJob, EndpointReply } from '../endpoints/endpoint.ts';
 import { IModelError, toFailure } from '../errors.ts';
+import type { AbortSource } from '../http/exchange.ts';
 import type { ApiCalling } from './api-calling.ts';
 
 /** How long an endpoint may take to tear its transport down before the call ends without it, in milliseconds. */
@@ -80,14 +81,17 @@ export class Executor implements DispatcherEffects {
 }
 
 /** One running call, as its endpoint sees it. */
-class CallRun implements EndpointJob {
+class CallRun implements EndpointJob, AbortSource {
   readonly #row: CallRow;
   readonly #call: ApiCalling;
   readonly #clock: Clock;
   readonly #send: (event: DispatcherEvent) => void;
   readonly #observer: ExecutorObserver;
-  readonly #controller = new AbortController();
+  #controller: AbortController | null = null;
+  #listener: { handleEvent(): void } | null = null;
   #graceTimer: unknown;
+  aborted = false;
+  reason: unknown;
   /** What the endpoint threw, kept for its cause. */
   error: unknown = null;
 
@@ -121,8 +125,25 @@ class CallRun implements EndpointJob {
     return this.#call.sink;
   }
 
+  /** Made only for endpoints that ask for it; see {@link EndpointJob.abortSource}. */
   get signal(): AbortSignal {
+    if (this.#controller === null) {
+      this.#controller = new AbortController();
+      if (this.aborted) this.#controller.abort(this.reason);
+    }
     return this.#controller.signal;
+  }
+
+  get abortSource(): AbortSource {
+    return this;
+  }
+
+  addEventListener(_type: 'abort', listener: { handleEvent(): void }): void {
+    this.#listener = listener;
+  }
+
+  removeEventListener(_type: 'abort', listener: { handleEvent(): void }): void {
+    if (this.#listener === listener) this.#listener = null;
   }
 
   sent(): void {
@@ -136,7 +157,10 @@ class CallRun implements EndpointJob {
 
   stop(failure: Failure): void {
     this.#graceTimer = this.#clock.setTimeout(() => this.settle(failure, null), stopGraceMs);
-    this.#controller.abort(new IModelError(failure));
+    this.aborted = true;
+    this.reason = new IModelError(failure);
+    this.#controller?.abort(this.reason);
+    this.#listener?.handleEvent();
   }
 
   settle(failure: Failure | null, tokens: number | null): void {

@@ -383,7 +383,9 @@ export class Dispatcher {
     }
     if (row.state === callState.outside) this.#outside.remove(row);
     else this.#queue.remove(row);
-    this.#finish(row, endingOf(failure), failure);
+    const ending = endingOf(failure);
+    // What has not begun cannot fail: it is refused.
+    this.#finish(row, ending === 'call.fail' ? 'call.skip' : ending, failure);
   }
 
   #finish(row: CallRow, event: CallEvent, failure: Failure | null): void {

@@ -231,6 +231,7 @@ export class Dispatcher {
       case 'limits.set':
         this.#limits = { ...this.#limits, ...event.limits };
         this.#window.limits = this.#limits.window;
+        this.#refuseTooLarge();
         this.#pump();
         break;
       case 'limits.reset':
@@ -251,14 +252,9 @@ export class Dispatcher {
       this.#finish(row, 'call.skip', closedFailure());
       return;
     }
-    const { tokens: tokenLimit } = this.#limits.window;
-    if (tokenLimit !== null && row.tokens > tokenLimit) {
-      const message = `The request needs about ${row.tokens} tokens, but \`limitTokens\` is ${tokenLimit}`;
-      this.#finish(
-        row,
-        'call.skip',
-        failureOf('estimate_too_large', message, { tokens: row.tokens, limit: tokenLimit }),
-      );
+    const tooLarge = this.#tooLarge(row);
+    if (tooLarge !== null) {
+      this.#finish(row, 'call.skip', tooLarge);
       return;
     }
     const capacity = this.#limits.queueCapacity;
@@ -286,6 +282,22 @@ export class Dispatcher {
     } else {
       this.#enqueue(row);
       this.#pump();
+    }
+  }
+
+  /** Why no window can ever grant this call its tokens; null when one can. */
+  #tooLarge({ tokens }: CallRow): Failure | null {
+    const { tokens: limit } = this.#limits.window;
+    if (limit === null || tokens <= limit) return null;
+    const message = `The request needs about ${tokens} tokens, but \`limitTokens\` is ${limit}`;
+    return failureOf('estimate_too_large', message, { tokens, limit });
+  }
+
+  /** A lowered limit must not leave a call at the head of the queue that can never start, and all others behind it. */
+  #refuseTooLarge(): void {
+    for (const row of [...this.#queue, ...this.#outside]) {
+      const tooLarge = this.#tooLarge(row);
+      if (tooLarge !== null) this.#end(row, tooLarge);
     }
   }
 

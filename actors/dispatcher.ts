@@ -435,10 +435,8 @@ export class Dispatcher {
 
   #timeout(row: CallRow): Failure {
     const phase = this.#phaseOf(row);
-    const since = row.queuedAt;
-    const timeoutMs = Math.round(
-      Math.min(row.deadlineAt, isRunning(row.state) ? Infinity : row.queueDeadlineAt) - since,
-    );
+    const dueAt = Math.min(row.deadlineAt, isRunning(row.state) ? Infinity : row.queueDeadlineAt);
+    const timeoutMs = Math.max(0, Math.round(dueAt - row.queuedAt));
     return failureOf('timed_out', `The call's time of ${timeoutMs} ms ran out (${phaseText[phase]})`, {
       phase,
       timeoutMs,
@@ -446,8 +444,8 @@ export class Dispatcher {
   }
 
   #phaseOf(row: CallRow): TimeoutPhase {
-    if (row.state === callState.outside) return 'queue';
     if (row.state === callState.queued) return this.#blocked ?? 'queue';
+    if (!isRunning(row.state)) return 'queue';
     return row.state === callState.answering && row.streaming ? 'stream' : 'attempt';
   }
 

@@ -304,10 +304,6 @@ export class Dispatcher {
   #enqueue(row: CallRow): void {
     row.state = stepCall(row.state, 'call.enqueue');
     this.#queue.push(row);
-    if (!this.#full && this.#queue.size >= this.#limits.queueCapacity) {
-      this.#full = true;
-      this.#tell({ type: 'queue.full' });
-    }
   }
 
   /** Lets in from outside as many as the queue has places for. */
@@ -325,11 +321,19 @@ export class Dispatcher {
     if (this.#queue.size === 0) this.#blocked = null;
     if (this.#blocked === 'rate' && wasBlocked !== 'rate') this.#tell({ type: 'limit.hit' });
     if (this.#blocked !== 'rate' && wasBlocked === 'rate') this.#tell({ type: 'window.refreshed' });
-    if (this.#full && this.#queue.size <= this.#limits.queueCapacity * drainedShare) {
+    this.#reportFullness();
+    this.#arm();
+  }
+
+  #reportFullness(): void {
+    const { queueCapacity } = this.#limits;
+    if (!this.#full && this.#queue.size >= queueCapacity) {
+      this.#full = true;
+      this.#tell({ type: 'queue.full' });
+    } else if (this.#full && this.#queue.size <= queueCapacity * drainedShare) {
       this.#full = false;
       this.#tell({ type: 'queue.drained' });
     }
-    this.#arm();
   }
 
   #startAll(): Blocked {

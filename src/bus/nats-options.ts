@@ -167,8 +167,9 @@ interface Address {
 
 /** Takes credentials out of an address: the client ignores them there, and addresses are printed. */
 function splitAddress(text: string): Address {
-  const match = /^(?:(\w+):\/\/)?(?:([^@/]*)@)?([^@/]+)\/?$/.exec(text.trim());
+  const match = /^(?:(\w+):\/\/)?(?:([^@/]*)@)?(\[[\da-f:.]+\](?::\d+)?|[^@/:\s]+(?::\d+)?)\/?$/i.exec(text.trim());
   if (match === null) throw refused('servers', 'addresses like nats://host:4222');
+  // A bare IPv6 address has to stand in brackets, as in every URL.
   const [, scheme = 'nats', login, host = ''] = match;
   if (!/^(?:nats|tls)$/i.test(scheme)) throw refused('servers', 'addresses with nats:// or tls://');
   const server = `${scheme.toLowerCase()}://${host}`;

@@ -43,7 +43,7 @@ export async function requireVersion(
   const found = version === null ? `gave no version (${complaint})` : `is version ${version}`;
   throw IModelError.of(
     'unavailable',
-    `${program.title} at \`${command[command.length - 1]}\` ${found}; needed is ${program.minimumVersion} or newer, tried was ${program.testedVersion}. Update it with \`${program.install}\``,
+    `${program.title} at \`${command[command.length - 1]}\` ${found}; taken are versions from ${program.minimumVersion} on, tried was ${program.testedVersion}. Update it with \`${program.install}\``,
     { reason: 'cli_unusable', retryable: false, source: 'tool' },
   );
 }

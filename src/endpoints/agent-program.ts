@@ -83,7 +83,7 @@ export interface AgentProgram<R extends AgentRequest = AgentRequest> {
   readonly pathVariable: string;
   /** What installs it. */
   readonly install: string;
-  /** The version this was written against, and the oldest that takes the same options. */
+  /** The version this was written against, and the oldest that is not refused outright. */
   readonly testedVersion: string;
   readonly minimumVersion: string;
   readonly request: z.ZodType<R> & { readonly shape: Readonly<Record<string, unknown>> };

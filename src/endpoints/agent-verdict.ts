@@ -42,7 +42,7 @@ export function judge<R extends AgentRequest>(
   // Error output tells a reason only where the program says by its exit that it failed: some write chatter there in good runs.
   if (exit.code !== null && exit.code !== 0 && exit.code < 128 && stderr !== '') {
     return problemOf({
-      message: `${title} ended with ${how}: ${lastLines(stderr)}`,
+      message: `${title} ended with ${how}: ${telling(stderr)}`,
       stderr,
       otherwise: byCode ?? 'unknown',
     });
@@ -68,7 +68,7 @@ export async function explained(
 ): Promise<AgentProblem> {
   if (problem.kind !== 'unknown' && problem.kind !== 'config') return problem;
   const { version, complaint } = await probeVersion(start.command, start.environment, start.cwd);
-  const tried = `written for ${program.testedVersion}, needed is ${program.minimumVersion} or newer`;
+  const tried = `tried with ${program.testedVersion}, taken from ${program.minimumVersion} on`;
   if (version === null) {
     return plain(
       'cli_unusable',
@@ -104,7 +104,9 @@ export function exitText(code: number | null, signal: string | null): string {
   return signal === null ? `exit code ${code}` : `signal ${signal}`;
 }
 
-/** The end of the error output that fits into a sentence. */
-function lastLines(stderr: string): string {
-  return stderr.length > 500 ? `…${stderr.slice(-500)}` : stderr;
+/** What of the error output fits into a sentence: all of it, else the line that names the error, else its end. */
+function telling(stderr: string): string {
+  if (stderr.length <= 500) return stderr;
+  const line = stderr.split('\n').find((text) => /\b(?:error|unknown|invalid|failed)\b/i.test(text));
+  return line === undefined ? `…${stderr.slice(-500)}` : line.trim().slice(0, 500);
 }

@@ -11,7 +11,7 @@ import {
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { afterEach } from 'vitest';
+import { afterAll, afterEach } from 'vitest';
 import type { Chunk } from '../../../schemas/chunk.ts';
 import type { AgentEndpointOptions } from '../../../src/endpoints/agent-endpoint.ts';
 import { claudeCode, createClaudeCode } from '../../../src/endpoints/claude-code.ts';
@@ -56,6 +56,11 @@ export interface Seen {
   readonly pid: number;
   readonly cwd: string;
 }
+
+// Other test files run at the same time: what is left behind can only be counted in a folder of one's own.
+const root = mkdtempSync(join(tmpdir(), 'agents-'));
+process.env.TMPDIR = root;
+afterAll(() => rmSync(root, { recursive: true, force: true }));
 
 const folders: string[] = [];
 afterEach(() => {
@@ -191,7 +196,7 @@ export function markedProcesses(runId: string): number {
 
 /** Folders of runs that were not removed. */
 export function leftFolders(): string[] {
-  return readdirSync(tmpdir()).filter((name) => /^imodel-[A-Za-z0-9]{6}$/.test(name));
+  return readdirSync(root).filter((name) => name.startsWith('imodel-'));
 }
 
 /** A chunk without what differs from run to run: paths of the test, measured times. */

@@ -48,13 +48,39 @@ export type ModelOptions = z.infer<typeof modelOptions>;
 /** Names of our own options, camelCase. */
 export const modelOptionNames = Object.keys(modelOptions.shape) as readonly (keyof ModelOptions)[];
 
+/**
+ * Options of the endpoint that its provider does not see, as TypeScript writes them. They stand beside {@link modelOptions}, and a vendor's
+ * own field of the same name wins.
+ */
+export const endpointOptions = z.object({
+  /** How the key is sent. @defaultValue the provider's own */
+  authType: z.enum(['bearer', 'x-api-key', 'none']).optional(),
+  /** Seconds without the beginning of an answer, or between two pieces of one. @defaultValue 600; 300 for unknown hosts */
+  timeout: z.number().positive('above 0').optional(),
+  /** Seconds of silence in the middle of an answer. @defaultValue `timeout` */
+  idleTimeout: z.number().positive('above 0').optional(),
+  /** Tokens the model takes, where the built-in table is wrong or does not know it. */
+  contextWindow: positiveInteger.optional(),
+  /** Extra headers of every request. */
+  headers: z.record(z.string(), z.string()).optional(),
+  /** Sends request fields that the endpoint's schema does not know. @defaultValue false */
+  passthrough: z.boolean().optional(),
+  /** Allows this machine's own addresses. @defaultValue false, unless `baseUrl` names this machine */
+  allowLocalNetwork: z.boolean().optional(),
+  /** Allows the local network's addresses too. @defaultValue false */
+  allowPrivateNetwork: z.boolean().optional(),
+});
+
 /** `limitRequests` to `limit_requests`. */
 export function toSnakeCase(name: string): string {
   return name.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`);
 }
 
-const snakeToCamel = new Map<string, string>(modelOptionNames.map((name) => [toSnakeCase(name), name]));
-const camelToSnake = new Map<string, string>(modelOptionNames.map((name) => [name, toSnakeCase(name)]));
+/** Names of all options that are ours, those of endpoints too, camelCase. */
+export const ownOptionNames: readonly string[] = [...modelOptionNames, ...Object.keys(endpointOptions.shape)];
+
+const snakeToCamel = new Map<string, string>(ownOptionNames.map((name) => [toSnakeCase(name), name]));
+const camelToSnake = new Map<string, string>(ownOptionNames.map((name) => [name, toSnakeCase(name)]));
 
 const fields = z.record(z.string(), z.unknown());
 

@@ -45,6 +45,7 @@ export class ScriptedEndpoint implements Endpoint {
   readonly #clock: Timers;
   #calls = 0;
 
+  /** @throws IModelError `invalid_request` for a default that no request could hold. */
   constructor({ kwargs = {}, clock = systemTimers }: ScriptedOptions = {}) {
     this.#clock = clock;
     this.config = {
@@ -59,7 +60,7 @@ export class ScriptedEndpoint implements Endpoint {
       timeout: 600,
       requiresTokens: true,
       contextWindow: null,
-      kwargs: { model: 'scripted', ...kwargs },
+      kwargs: checkRequest(scriptedRequest, { model: 'scripted', ...kwargs }),
     };
   }
 

@@ -2,7 +2,7 @@ import type { z } from 'zod';
 import { IModelError, printValue } from '../errors.ts';
 
 /** Names whose values are never printed. */
-const secretNames = /key|token|secret|password|authorization|cookie/i;
+const secretNames = /key|token|secret|password|authorization|cookie|header/i;
 
 /**
  * Checks what a caller gave us, strictly.
@@ -33,8 +33,20 @@ export function checked<S extends z.ZodType>(
 }
 
 function printField(value: unknown, path: readonly string[]): string {
-  if (path.some((key) => secretNames.test(key))) return '(hidden)';
   let inner = value;
   for (const key of path) inner = (inner as Record<string, unknown> | null | undefined)?.[key];
-  return printValue(inner);
+  // A number is no secret: `limitTokens: -1` is shown.
+  const mayBeSecret = typeof inner === 'string' || (typeof inner === 'object' && inner !== null);
+  if (mayBeSecret && path.some((key) => secretNames.test(key))) return '(hidden)';
+  return printValue(typeof inner === 'object' ? withoutSecrets(inner) : inner);
+}
+
+function withoutSecrets(value: unknown): unknown {
+  try {
+    const hide = (key: string, item: unknown) =>
+      typeof item === 'string' && secretNames.test(key) ? '(hidden)' : item;
+    return JSON.parse(JSON.stringify(value, hide) ?? 'null');
+  } catch {
+    return Object.prototype.toString.call(value);
+  }
 }

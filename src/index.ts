@@ -1,0 +1,52 @@
+/**
+ * iModels: actors that own the calls of one language model each, in this process or on a bus.
+ *
+ * @example
+ * ```ts
+ * import { iModel } from 'imodel';
+ * await using model = new iModel({ model: 'openai/gpt-4o-mini', limitRequests: 100 });
+ * const call = await model.invoke({ messages: [{ role: 'user', content: 'hello' }] });
+ * console.log(call.text);
+ * ```
+ * @packageDocumentation
+ */
+
+export type { CallDict, CallStatus } from '../schemas/call.ts';
+export type { AnswerView, Chunk, ChunkType, FinishReason, ToolUse, Usage } from '../schemas/chunk.ts';
+export type { ModelEventMessage, ModelEventType } from '../schemas/event.ts';
+export type { Failure, FailureCode } from '../schemas/failure.ts';
+export type { CallOptions } from '../schemas/imodel.ts';
+export type { ModelState } from '../schemas/state.ts';
+export type { ControlRequest } from '../schemas/wire.ts';
+export type {
+  Bus,
+  BusOptions,
+  BusStatus,
+  Message,
+  MessageHandler,
+  PublishOptions,
+  RequestOptions,
+  SubscribeOptions,
+  Subscription,
+} from './bus/bus.ts';
+export { createMemoryBus } from './bus/memory.ts';
+export type { NatsBus, NatsOptions } from './bus/nats.ts';
+export { connectNats } from './bus/nats.ts';
+export { subjects } from './bus/subjects.ts';
+export type { ChunkSink, Endpoint, EndpointConfig, EndpointJob, EndpointReply, Fields } from './endpoints/endpoint.ts';
+export { IModelError } from './errors.ts';
+export type { CloseOptions, IModelFunctions, IModelOptions } from './imodel.ts';
+export { iModel } from './imodel.ts';
+export type { EndpointOptions } from './providers/endpoint-options.ts';
+export type { ProviderName } from './providers/index.ts';
+export { matchEndpoint } from './providers/match.ts';
+export type { ApiCalling, CallTiming } from './runtime/api-calling.ts';
+export { loadConfig } from './runtime/load-config.ts';
+export type { ModelStream, StreamingProcessFunc } from './runtime/model-stream.ts';
+export type { RemoteCall } from './runtime/remote-call.ts';
+export type { Connection, RemoteModel, RemoteStreamOptions } from './runtime/remote-model.ts';
+export { connect } from './runtime/remote-model.ts';
+export type { RemoteStream } from './runtime/remote-stream.ts';
+export type { Runtime, RuntimeConfig, RuntimeOptions } from './runtime/runtime.ts';
+export { createRuntime } from './runtime/runtime.ts';
+export type { ServedModel } from './runtime/serve.ts';

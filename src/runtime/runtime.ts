@@ -1,0 +1,167 @@
+import type { Clock } from '../../actors/clock.ts';
+import { type NatsConfig, runtimeConfig } from '../../schemas/config.ts';
+import { modelOptionNames, ownOptionNames, toSnakeCase } from '../../schemas/imodel.ts';
+import type { Bus } from '../bus/bus.ts';
+import { createMemoryBus } from '../bus/memory.ts';
+import type { NatsOptions } from '../bus/nats-options.ts';
+import { nearest } from '../endpoints/nearest.ts';
+import { IModelError } from '../errors.ts';
+import { type CloseOptions, type IModelOptions, iModel } from '../imodel.ts';
+import { checked } from './checked.ts';
+import type { ServedModel } from './serve.ts';
+
+/** Seconds that running calls have when their runtime closes, unless configured. */
+const defaultDrainTimeout = 30;
+
+/** How long a bus of our own may take to send its last replies, in milliseconds. */
+const lastRepliesMs = 5_000;
+
+/** Which iModels a runtime hosts, and where. */
+export interface RuntimeConfig {
+  /** By id. One or more. */
+  readonly models: Readonly<Record<string, IModelOptions>>;
+  /** The NATS server to serve on. @defaultValue a bus inside this process */
+  readonly nats?: NatsConfig | undefined;
+  /** Seconds that running calls have in {@link Runtime.close} with `drain`. @defaultValue 30 */
+  readonly drainTimeout?: number | undefined;
+}
+
+/** What of a runtime cannot be written into a file. */
+export interface RuntimeOptions {
+  /** Serves on this bus, which stays the caller's to close, instead of one of its own. */
+  readonly bus?: Bus;
+  /** Hears of faults on a bus of its own: handlers that threw, messages that were lost. @defaultValue ignores */
+  readonly onError?: (error: unknown, subject: string) => void;
+  /** Where the iModels take time from. @defaultValue the machine's clock */
+  readonly clock?: Clock;
+  /** Where keys are looked up. @defaultValue `process.env` */
+  readonly env?: Readonly<Record<string, string | undefined>>;
+  /** Ends the waiting for the NATS server. */
+  readonly signal?: AbortSignal;
+}
+
+/** One process with many iModels on one bus. */
+export interface Runtime extends AsyncDisposable {
+  readonly bus: Bus;
+  /** The iModels, by id, in the order of the configuration. */
+  readonly models: ReadonlyMap<string, iModel>;
+  /**
+   * Takes no more calls and ends those that wait, with `closed`, which their callers are told. Those that run are ended likewise or, with
+   * `drain`, have `timeoutMs` to finish. Then a bus of its own is closed. Calling it again without `drain` ends what still runs.
+   */
+  close(options?: CloseOptions): Promise<void>;
+}
+
+/**
+ * Hosts iModels on a bus until closed.
+ *
+ * @returns The runtime, when every iModel answers.
+ * @throws IModelError `config`, naming the iModel and the option; `unavailable` or `unauthorized` when the NATS server cannot be used.
+ *
+ * @example
+ * ```ts
+ * await using runtime = await createRuntime({ models: { gpt: { model: 'openai/gpt-4o-mini', limitRequests: 100 } } });
+ * const call = await connect(runtime.bus).model('gpt').invoke('hello');
+ * ```
+ */
+export async function createRuntime(config: RuntimeConfig, options: RuntimeOptions = {}): Promise<Runtime> {
+  const settings = checked(runtimeConfig, config, 'config', 'config');
+  const models = new Map<string, iModel>();
+  const served: ServedModel[] = [];
+  let bus: Bus | undefined;
+  try {
+    for (const [id, own] of Object.entries(settings.models)) models.set(id, createModel(id, own, options));
+    bus = options.bus ?? (await openBus(settings.nats, options));
+    for (const model of models.values()) served.push(model.serve(bus));
+    // Subscriptions are in place when the server has taken them.
+    await bus.flush();
+  } catch (error) {
+    await Promise.all([...models.values()].map((model) => model.close()));
+    if (bus !== undefined && options.bus === undefined) await bus.close();
+    throw error;
+  }
+  const drainMs = (settings.drainTimeout ?? defaultDrainTimeout) * 1_000;
+  return new HostedModels({ bus, ownsBus: options.bus === undefined, models, served, drainMs });
+}
+
+interface Hosted {
+  readonly bus: Bus;
+  readonly ownsBus: boolean;
+  readonly models: ReadonlyMap<string, iModel>;
+  readonly served: readonly ServedModel[];
+  readonly drainMs: number;
+}
+
+class HostedModels implements Runtime {
+  readonly bus: Bus;
+  readonly models: ReadonlyMap<string, iModel>;
+  readonly #hosted: Hosted;
+  #closing: Promise<void> | null = null;
+
+  constructor(hosted: Hosted) {
+    this.bus = hosted.bus;
+    this.models = hosted.models;
+    this.#hosted = hosted;
+  }
+
+  close(options: CloseOptions = {}): Promise<void> {
+    const { drain = false, timeoutMs = this.#hosted.drainMs } = options;
+    const closed = [...this.models.values()].map((model) => model.close(drain ? { drain, timeoutMs } : {}));
+    this.#closing ??= this.#finish(closed);
+    return this.#closing;
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
+  }
+
+  /** Until every call has ended its subjects stay answered: readers of streams give credit there, and new requests learn `closed`. */
+  async #finish(closed: readonly Promise<void>[]): Promise<void> {
+    await Promise.all(closed);
+    const { bus, ownsBus, served } = this.#hosted;
+    if (ownsBus) await bus.drain({ timeoutMs: lastRepliesMs });
+    else await bus.flush();
+    for (const model of served) model.close();
+  }
+}
+
+function createModel(id: string, own: Readonly<Record<string, unknown>>, { clock, env }: RuntimeOptions): iModel {
+  if (own.id !== undefined && own.id !== id) {
+    throw IModelError.of('config', `models.${id}: expected \`id\` to be absent: the entry's name is the id`, {
+      field: `models.${id}.id`,
+    });
+  }
+  const given = { ...own, id, ...(clock === undefined ? {} : { clock }), ...(env === undefined ? {} : { env }) };
+  try {
+    // The constructor checks every option.
+    return new iModel(given as IModelOptions);
+  } catch (error) {
+    throw IModelError.is(error) && error.failure.code === 'config' ? namingModel(id, own, error) : error;
+  }
+}
+
+/** Says of which iModel a mistake is, and which option may have been meant by a field that its provider does not know. */
+function namingModel(id: string, own: Readonly<Record<string, unknown>>, error: IModelError): IModelError {
+  const { message, field = '' } = error.failure as Extract<IModelError['failure'], { code: 'config' }>;
+  const isOurs = (modelOptionNames as readonly string[]).includes(field) || !(field in own);
+  const meant = isOurs || message.includes('did you mean') ? null : nearest(field, ownOptionNames.map(toSnakeCase));
+  const hint = meant === null ? '' : `; did you mean the option \`${meant}\`?`;
+  const { code: _code, message: _message, ...details } = error.failure;
+  const path = field === '' ? `models.${id}` : `models.${id}.${field}`;
+  return IModelError.of('config', `models.${id}: ${message}${hint}`, { ...details, field: path }, { cause: error });
+}
+
+async function openBus(nats: NatsConfig | undefined, options: RuntimeOptions): Promise<Bus> {
+  const { onError, signal, env = process.env } = options;
+  const reporting = onError === undefined ? {} : { onError };
+  if (nats === undefined) return createMemoryBus(reporting);
+  const { connectNats } = await import('../bus/nats.ts');
+  return connectNats({ ...natsOptions(nats, env), ...reporting, ...(signal === undefined ? {} : { signal }) });
+}
+
+/** The options of a connection: written secrets may be the names of variables. */
+function natsOptions(nats: NatsConfig, env: Readonly<Record<string, string | undefined>>): NatsOptions {
+  const secret = (text: string | undefined): string | undefined => (text === undefined ? undefined : env[text] || text);
+  const given = { ...nats, password: secret(nats.password), token: secret(nats.token) };
+  return Object.fromEntries(Object.entries(given).filter(([, value]) => value !== undefined));
+}

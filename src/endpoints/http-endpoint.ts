@@ -28,7 +28,7 @@ export interface HttpEndpointSettings {
   readonly client?: HttpClientOptions;
   /** Longest silence between two pieces of a body, in milliseconds; the config's timeout when absent. */
   readonly idleTimeoutMs?: number;
-  /** Sends fields the schema does not know instead of refusing them. @defaultValue false */
+  /** Sends fields the schema does not know instead of refusing them; a request's own `passthrough` wins. @defaultValue false */
   readonly passthrough?: boolean;
   /** Names that are refused or, with `passthrough` and for protocols without a schema, left out of the body. */
   readonly reservedFields?: ReadonlySet<string>;
@@ -63,9 +63,13 @@ export class HttpEndpoint implements Endpoint {
   }
 
   prepare(request: Fields): Fields {
-    const { protocol, passthrough = false, reservedFields, onWarning } = this.#settings;
-    const merged = { ...this.config.kwargs, ...request };
-    const checked = checkRequest(protocol.schema, merged, { passthrough, ...(reservedFields && { reservedFields }) });
+    const { protocol, reservedFields, onWarning } = this.#settings;
+    const { passthrough = this.#settings.passthrough, ...fields } = request;
+    const merged = { ...this.config.kwargs, ...fields };
+    const checked = checkRequest(protocol.schema, merged, {
+      passthrough: passthrough === true,
+      ...(reservedFields && { reservedFields }),
+    });
     return protocol.toWire(checked, {
       streaming: checked.stream === true,
       provider: this.config.provider,

@@ -25,7 +25,7 @@ export function checkRequest(schema: z.ZodObject | null, request: Fields, option
   const unknown = Object.keys(present).filter((name) => !(name in known));
   const [stranger] = unknown;
   if (stranger !== undefined && options.passthrough !== true) throw unknownField(stranger, present[stranger], known);
-  const result = schema.safeParse(present);
+  const result = schema.safeParse(unknown.length === 0 ? present : without(present, unknown));
   if (!result.success) throw firstIssue(result.error, present);
   const checked: Record<string, unknown> = result.data;
   for (const name of unknown) {
@@ -68,6 +68,10 @@ function withoutUndefined(request: Fields, left: ReadonlySet<string> | undefined
     if (value !== undefined && left?.has(name) !== true) copy[name] = value;
   }
   return copy;
+}
+
+function without(request: Fields, names: readonly string[]): Fields {
+  return Object.fromEntries(Object.entries(request).filter(([name]) => !names.includes(name)));
 }
 
 /** A copy of plain data; what is no plain data (bytes, files) is kept as it is. */

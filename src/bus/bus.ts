@@ -23,6 +23,13 @@ export interface RequestOptions extends Omit<PublishOptions, 'replyTo'> {
   readonly timeoutMs?: number;
   readonly signal?: AbortSignal;
   /**
+   * The last token of the reply subject: unguessable, and used once. It lets a receiver name the request without a header, which costs more
+   * than all the rest of a small message.
+   *
+   * @defaultValue a random one
+   */
+  readonly token?: string;
+  /**
    * The receiver recognises the same request when it comes twice. Then a request that was in flight when the connection broke is sent
    * again after the reconnect, within its `timeoutMs`, instead of failing with `unavailable`.
    *
@@ -117,7 +124,7 @@ export interface Bus {
    *
    * @param payload - A JSON-like value, a string or a `Uint8Array`. The memory bus passes it by reference: do not change it afterwards.
    * @throws IModelError `config` for a subject with empty tokens, wildcards or white space; `closed` after {@link close};
-   * `unavailable` while disconnected with the outgoing buffer full; `payload_too_large` above the server's limit.
+   * `unavailable` while disconnected with the outgoing buffer full; `payload_too_large` above {@link maxPayloadBytes}.
    */
   publish(subject: string, payload: unknown, options?: PublishOptions): void;
 
@@ -147,6 +154,6 @@ export interface Bus {
   /** Connection changes, from the present state on. Each iterator buffers the latest 64. */
   readonly status: AsyncIterable<BusStatus>;
 
-  /** Largest body, in bytes, that one message may carry; Infinity in memory. */
+  /** Largest body, in bytes, that is sent or taken; Infinity in memory. What exceeds a server's own limit travels in parts. */
   readonly maxPayloadBytes: number;
 }

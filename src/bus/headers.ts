@@ -18,6 +18,11 @@ export const headerNames = {
   priority: 'Imodel-Priority',
   caller: 'Imodel-Caller',
   credit: 'Imodel-Credit',
+  /** Subject below which the parts of a large body are fetched. */
+  body: 'Imodel-Body',
+  parts: 'Imodel-Parts',
+  /** Bytes of a large body. */
+  size: 'Imodel-Size',
   messageId: 'Nats-Msg-Id',
   traceParent: 'traceparent',
   traceState: 'tracestate',

@@ -1,18 +1,10 @@
-import { randomBytes } from 'node:crypto';
-import {
-  type Msg,
-  MsgHdrsImpl,
-  type NatsConnection,
-  type PublishOptions as NatsPublishOptions,
-  type Subscription as NatsSubscription,
-} from 'nats';
-import { IModelError } from '../errors.ts';
+import { MsgHdrsImpl, type NatsConnection, type PublishOptions as NatsPublishOptions } from 'nats';
+import { IModelError, toFailure } from '../errors.ts';
 import type {
   Bus,
   BusStatus,
   ContentType,
   DrainOptions,
-  Headers,
   Message,
   MessageHandler,
   PublishOptions,
@@ -21,27 +13,23 @@ import type {
   Subscription,
 } from './bus.ts';
 import { type EncodedBody, encodeBody } from './codec.ts';
-import { busClosed, busUnavailable, checkMs, noResponder, payloadTooLarge } from './failures.ts';
-import { checkHeaders, failureHeaders, headerNames, headersSizeBytes, readHeader } from './headers.ts';
+import { busClosed, busUnavailable, checkMs } from './failures.ts';
+import { checkHeaders, failureHeaders } from './headers.ts';
+import { LargeBodies, type PackedMessage, type PackOptions } from './large-bodies.ts';
 import { LocalMessage, type Publish } from './local-message.ts';
 import { followConnection } from './nats-life.ts';
 import type { NatsOptions } from './nats-options.ts';
 import { discardTransport } from './nats-transport.ts';
+import { bodyRoot } from './offered-bodies.ts';
 import { Outgoing, type OutgoingMessage } from './outgoing.ts';
+import { Replies } from './replies.ts';
 import { machineClock, type OpenRequest, Requests } from './requests.ts';
 import { Router } from './router.ts';
 import { StatusFeed } from './status-feed.ts';
 import { checkPattern, checkQueue, checkSubject } from './subjects.ts';
-import { isNoResponder, WireMessage } from './wire-message.ts';
+import type { Answer, WireMessage } from './wire-message.ts';
+import { WireSubscriptions } from './wire-subscriptions.ts';
 import { within } from './within.ts';
-
-/** A subscription as long as its owner keeps it; the client's own end when the server refuses them. */
-interface WireSubscription extends Subscription {
-  readonly queue: string | undefined;
-  readonly handler: MessageHandler;
-  client: NatsSubscription | undefined;
-  closed: boolean;
-}
 
 /** A {@link Bus} over one connection to a NATS server. */
 export class NatsBus implements Bus {
@@ -52,16 +40,16 @@ export class NatsBus implements Bus {
   readonly #outgoing: Outgoing;
   readonly #status: StatusFeed;
   readonly #report: (error: unknown, subject: string) => void;
-  readonly #inbox: string;
+  readonly #replies: Replies;
   readonly #localDelivery: boolean;
-  readonly #subscriptions = new Set<WireSubscription>();
+  readonly #subscriptions: WireSubscriptions;
   readonly #closing = new AbortController();
   readonly #checked = new Set<string>();
   readonly #publish: Publish = (subject, payload, options) => this.publish(subject, payload, options);
   #draining = false;
-  #replies: NatsSubscription | undefined;
-  #repliesRefused: IModelError | undefined;
-  #maxPayloadBytes: number;
+  #largestMessageBytes: number;
+  readonly #bodies: LargeBodies;
+  readonly maxPayloadBytes: number;
 
   /** @internal Use {@link connectNats}. */
   constructor(connection: NatsConnection, options: NatsOptions, secrets: readonly string[]) {
@@ -72,8 +60,8 @@ export class NatsBus implements Bus {
     this.#requests = new Requests(clock);
     this.#status = new StatusFeed(() => clock.now(), 'connected');
     this.#localDelivery = options.localDelivery ?? true;
-    this.#inbox = `${options.inboxPrefix ?? '_INBOX'}.${randomBytes(12).toString('base64url')}.`;
-    this.#maxPayloadBytes = connection.info?.max_payload ?? 1024 * 1024;
+    this.#largestMessageBytes = connection.info?.max_payload ?? 1024 * 1024;
+    this.maxPayloadBytes = options.maxBodyBytes ?? 64 * 1024 * 1024;
     this.#outgoing = new Outgoing(
       {
         write: (message) => writeTo(connection, message),
@@ -82,7 +70,25 @@ export class NatsBus implements Bus {
       },
       options.pendingBytes ?? 64 * 1024 * 1024,
     );
-    this.#listenForReplies();
+    this.#bodies = new LargeBodies({
+      connection,
+      request: (subject, payload, requestOptions) => this.request(subject, payload, requestOptions),
+      send: (message) => this.#outgoing.send(message),
+      report: this.#report,
+      prefix: options.bodyPrefix ?? bodyRoot,
+      limitBytes: this.maxPayloadBytes,
+    });
+    this.#subscriptions = new WireSubscriptions({
+      connection,
+      bodies: this.#bodies,
+      answer: this.#answer,
+      run: (handler, message) => this.#router.run(handler, message),
+      track: (work) => this.#router.track(work),
+      failed: (error, message) => this.#failed(error, message),
+    });
+    const prefix = options.inboxPrefix ?? '_INBOX';
+    const { requests, bodies, answer } = { requests: this.#requests, bodies: this.#bodies, answer: this.#answer };
+    this.#replies = new Replies({ connection, prefix, requests, bodies, answer });
     void followConnection(connection, secrets, {
       connected: () => this.#connected(),
       disconnected: () => this.#disconnected(),
@@ -96,45 +102,32 @@ export class NatsBus implements Bus {
     return this.#status;
   }
 
-  get maxPayloadBytes(): number {
-    return this.#maxPayloadBytes;
-  }
-
   publish(subject: string, payload: unknown, options?: PublishOptions): void {
     this.#check(subject, options);
     // A reply to a request of this very connection has nowhere to go but here.
-    if (subject.startsWith(this.#inbox)) {
+    if (subject.startsWith(this.#replies.inbox)) {
       this.#requests.settle(
-        subject.slice(this.#inbox.length),
+        subject.slice(this.#replies.inbox.length),
         new LocalMessage(subject, payload, options, this.#publish),
       );
       return;
     }
     const body = encodeBody(payload, options?.contentType);
-    this.#outgoing.send(this.#message(subject, body, options?.headers, options?.replyTo));
+    this.#sendOrRelease(this.#pack(subject, body, { ...options, keep: 'while asked for' }));
   }
 
   subscribe(pattern: string, handler: MessageHandler, options: SubscribeOptions = {}): Subscription {
     this.#refuseIfEnding();
     checkPattern(pattern);
     const queue = options.queue === undefined ? undefined : checkQueue(options.queue);
-    const local = queue === undefined ? undefined : this.#router.add(pattern, handler, queue);
-    const subscription: WireSubscription = {
-      pattern,
-      queue,
-      handler,
-      client: undefined,
-      closed: false,
-      close: () => {
-        subscription.closed = true;
-        local?.close();
-        this.#subscriptions.delete(subscription);
-        if (subscription.client?.isClosed() === false) subscription.client.unsubscribe();
-      },
+    const wire = this.#subscriptions.add(pattern, queue, handler);
+    if (queue === undefined) return wire;
+    const local = this.#router.add(pattern, handler, queue);
+    const close = (): void => {
+      local.close();
+      wire.close();
     };
-    this.#subscriptions.add(subscription);
-    this.#open(subscription);
-    return subscription;
+    return { pattern, close };
   }
 
   request(subject: string, payload: unknown, options: RequestOptions = {}): Promise<Message> {
@@ -176,19 +169,20 @@ export class NatsBus implements Bus {
     this.#requests.failWhere(() => busClosed());
     this.#router.clear();
     this.#outgoing.close(busClosed());
+    this.#bodies.clear();
     await this.connection.close();
     discardTransport(this.connection);
   }
 
   #requestLocally(subject: string, payload: unknown, options: RequestOptions): Promise<Message> {
     const { request, reply } = this.#requests.open(subject, options);
-    request.local = true;
+    request.detached = true;
     const { headers, contentType } = options;
     const message = new LocalMessage(
       subject,
       payload,
       {
-        replyTo: this.#inbox + request.token,
+        replyTo: this.#replies.inbox + request.token,
         ...(headers === undefined ? {} : { headers }),
         ...(contentType === undefined ? {} : { contentType }),
       },
@@ -199,93 +193,69 @@ export class NatsBus implements Bus {
   }
 
   #requestOverWire(subject: string, payload: unknown, options: RequestOptions): Promise<Message> {
-    if (this.#repliesRefused !== undefined) throw this.#repliesRefused;
+    if (this.#replies.refusal !== undefined) throw this.#replies.refusal;
     const body = encodeBody(payload, options.contentType);
     const { request, reply } = this.#requests.open(subject, options);
     try {
-      const message = this.#message(subject, body, options.headers, this.#inbox + request.token);
+      const replyTo = this.#replies.inbox + request.token;
+      const { message, release } = this.#pack(subject, body, { ...options, replyTo, keep: 'until released' });
+      request.release = release;
       this.#outgoing.send(message);
-      if (message.held || options.idempotent === true) request.outgoing = message;
+      request.idempotent = options.idempotent === true;
+      if (message.held || request.idempotent) request.outgoing = message;
     } catch (error) {
       this.#requests.fail(request.token, error);
     }
     return reply;
   }
 
-  /** Builds what is sent, and refuses what the server would refuse by closing the connection. */
-  #message(
-    subject: string,
-    { bytes, contentType, needsHeader }: EncodedBody,
-    given: Headers | undefined,
-    replyTo: string | undefined,
-  ): OutgoingMessage {
-    const named = given !== undefined && readHeader(given, headerNames.contentType) !== undefined;
-    const headers = needsHeader && !named ? { ...given, [headerNames.contentType]: contentType } : given;
-    const sizeBytes = bytes.length + (headers === undefined ? 0 : headersSizeBytes(headers));
-    if (sizeBytes > this.#maxPayloadBytes) throw payloadTooLarge(subject, sizeBytes, this.#maxPayloadBytes);
-    return { subject, bytes, sizeBytes, replyTo, headers, abandoned: false, held: false };
+  #pack(subject: string, body: EncodedBody, options: PackOptions): PackedMessage {
+    return this.#bodies.pack(subject, body, options, this.#largestMessageBytes);
   }
 
-  #answer(replyTo: string, value: unknown, contentType: ContentType, headers: Headers | undefined): void {
-    const options: PublishOptions = {
-      ...(headers === undefined ? {} : { headers }),
-      ...(value instanceof Uint8Array ? {} : { contentType }),
-    };
+  #sendOrRelease({ message, release }: PackedMessage): void {
     try {
-      this.publish(replyTo, value, options);
+      this.#outgoing.send(message);
     } catch (error) {
-      // The one who asked must hear of it, or it waits for its time-out.
-      if (!IModelError.is(error) || error.code !== 'payload_too_large') throw error;
-      this.publish(replyTo, { error: error.failure }, { contentType, headers: failureHeaders(error.failure) });
+      release?.();
+      throw error;
     }
   }
 
-  #open(subscription: WireSubscription): void {
-    subscription.client = this.connection.subscribe(subscription.pattern, {
-      ...(subscription.queue === undefined ? {} : { queue: subscription.queue }),
-      callback: (error, message) => {
-        // The client has ended the subscription then; `#refused` reports it, and a reconnect tries again.
-        if (error === null && !subscription.closed) this.#receive(subscription.handler, message);
-      },
-    });
+  readonly #answer: Answer = (replyTo, value, type, headers) => {
+    const body = encodeBody(value, value instanceof Uint8Array ? undefined : type);
+    const options = { ...(headers === undefined ? {} : { headers }), keep: 'until fetched' } as const;
+    this.#check(replyTo, options);
+    try {
+      this.#sendOrRelease(this.#pack(replyTo, body, options));
+    } catch (error) {
+      // The one who asked must hear of it, or it waits for its time-out.
+      if (!IModelError.is(error) || error.code !== 'payload_too_large') throw error;
+      this.#answerFailure(replyTo, error, type);
+    }
+  };
+
+  #answerFailure(replyTo: string, error: unknown, contentType: ContentType): void {
+    const failure = toFailure(error);
+    this.publish(replyTo, { error: failure }, { contentType, headers: failureHeaders(failure) });
   }
 
-  #receive(handler: MessageHandler, message: Msg): void {
-    this.#router.run(handler, this.#incoming(message));
-  }
-
-  #incoming(message: Msg): WireMessage {
-    return new WireMessage(message, this.#answerTo);
-  }
-
-  readonly #answerTo = (
-    replyTo: string,
-    value: unknown,
-    contentType: ContentType,
-    headers: Headers | undefined,
-  ): void => this.#answer(replyTo, value, contentType, headers);
-
-  #listenForReplies(): void {
-    this.#repliesRefused = undefined;
-    this.#replies = this.connection.subscribe(`${this.#inbox}*`, {
-      callback: (error, message) => {
-        if (error === null) this.#settle(message);
-      },
-    });
-  }
-
-  #settle(message: Msg): void {
-    const token = message.subject.slice(this.#inbox.length);
-    if (!isNoResponder(message)) this.#requests.settle(token, this.#incoming(message));
-    else this.#requests.fail(token, noResponder(this.#requests.find(token)?.subject ?? message.subject));
+  /** A message whose body does not come: who sent it hears of it if it can. */
+  #failed(error: unknown, message: WireMessage): void {
+    this.#report(error, message.subject);
+    if (message.replyTo === undefined || this.#status.state === 'closed') return;
+    try {
+      this.#answerFailure(message.replyTo, error, 'application/json');
+    } catch (thrown) {
+      this.#report(thrown, message.subject);
+    }
   }
 
   #connected(): void {
-    this.#maxPayloadBytes = this.connection.info?.max_payload ?? this.#maxPayloadBytes;
+    this.#largestMessageBytes = this.connection.info?.max_payload ?? this.#largestMessageBytes;
     // What the server refused it may allow now.
-    if (this.#replies?.isClosed() === true) this.#listenForReplies();
-    for (const subscription of this.#subscriptions)
-      if (subscription.client?.isClosed() === true) this.#open(subscription);
+    this.#replies.reopen();
+    this.#subscriptions.reopen();
     this.#outgoing.connected();
   }
 
@@ -298,21 +268,19 @@ export class NatsBus implements Bus {
   }
 
   /** The error that a lost connection means for a request; undefined for one that goes on. */
-  #afterDisconnect({ local, outgoing, subject }: OpenRequest): IModelError | undefined {
-    if (local || outgoing?.held === true) return undefined;
-    if (outgoing === undefined)
+  #afterDisconnect({ detached, outgoing, idempotent, subject }: OpenRequest): IModelError | undefined {
+    if (detached || outgoing?.held === true) return undefined;
+    if (!idempotent || outgoing === undefined) {
       return busUnavailable(`The connection was lost while a reply on \`${subject}\` was awaited`);
+    }
     this.#outgoing.sendAgain(outgoing);
     return undefined;
   }
 
   #refused(error: IModelError, operation: 'publish' | 'subscription', subject: string): void {
-    if (operation === 'subscription' && subject === `${this.#inbox}*`) {
-      this.#repliesRefused = error;
-      this.#requests.failWhere(({ local }) => (local ? undefined : error));
-    }
+    if (operation === 'subscription') this.#replies.refused(error, subject);
     if (operation === 'publish') {
-      this.#requests.failWhere((request) => (request.subject === subject && !request.local ? error : undefined));
+      this.#requests.failWhere((request) => (request.subject === subject && !request.detached ? error : undefined));
     }
     this.#status.report('error', error.message);
     this.#report(error, subject);
@@ -327,12 +295,13 @@ export class NatsBus implements Bus {
 
   async #finish(): Promise<void> {
     // The server sends nothing new after this; what it had sent arrives before the flush ends.
-    for (const { client } of this.#subscriptions) if (client?.isClosed() === false) void client.drain();
+    this.#subscriptions.drain();
     if (this.#outgoing.isConnected) await this.connection.flush().catch(() => {});
     do {
       await this.#router.idle();
       await this.#requests.settled();
     } while (!this.#router.isIdle);
+    await within(this.#bodies.fetched(), 2_000, this.#closing.signal);
     await this.#outgoing.flush().catch(() => {});
   }
 

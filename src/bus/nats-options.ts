@@ -46,6 +46,14 @@ export interface NatsOptions extends BusOptions {
    * @defaultValue 64 MiB
    */
   readonly pendingBytes?: number;
+  /**
+   * Largest body, in bytes, that is sent or taken. Above the server's own limit (1 MiB as a rule) it travels in parts.
+   *
+   * @defaultValue 64 MiB
+   */
+  readonly maxBodyBytes?: number;
+  /** Where receivers fetch the parts of large bodies; begins with `imodel-body`. @defaultValue 'imodel-body' */
+  readonly bodyPrefix?: string;
   /** Deliver a request in process when this connection itself has a queue-group subscription for it. @defaultValue true */
   readonly localDelivery?: boolean;
   /** Ends the waiting for the first connection. */
@@ -75,11 +83,20 @@ export function planConnection(options: NatsOptions): ConnectionPlan {
     credentialsFile: options.credentialsFile,
   };
   oneLogin(login);
-  for (const field of ['connectTimeoutMs', 'reconnectMaxMs', 'pingIntervalMs', 'pendingBytes'] as const) {
+  for (const field of [
+    'connectTimeoutMs',
+    'reconnectMaxMs',
+    'pingIntervalMs',
+    'pendingBytes',
+    'maxBodyBytes',
+  ] as const) {
     checkMs(options[field], field);
   }
   if (options.inboxPrefix !== undefined) checkSubject(options.inboxPrefix, 'inboxPrefix');
   const tls = options.tls ?? (addresses.some((address) => address.server.startsWith('tls:')) ? {} : undefined);
+  if (options.bodyPrefix !== undefined && !/^imodel-body(?:\.[A-Za-z0-9_-]{1,64}){0,3}$/.test(options.bodyPrefix)) {
+    throw refused('bodyPrefix', '`imodel-body`, or that and up to three tokens');
+  }
   const secrets = [login.password, login.token, login.nkeySeed].filter(
     (secret) => secret !== undefined && secret !== '',
   );

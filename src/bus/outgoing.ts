@@ -1,5 +1,6 @@
 import type { Headers } from './bus.ts';
 import { busUnavailable } from './failures.ts';
+import { headersSizeBytes } from './headers.ts';
 
 /** How much may be written before the server is asked whether it has it. */
 const confirmBytes = 256 * 1024;
@@ -17,6 +18,17 @@ export interface OutgoingMessage {
   abandoned: boolean;
   /** Whether it waits for a connection. */
   held: boolean;
+}
+
+/** A message ready to be sent. */
+export function outgoingMessage(
+  subject: string,
+  bytes: Uint8Array,
+  headers: Headers | undefined,
+  replyTo: string | undefined,
+): OutgoingMessage {
+  const sizeBytes = bytes.length + (headers === undefined ? 0 : headersSizeBytes(headers));
+  return { subject, bytes, sizeBytes, replyTo, headers, abandoned: false, held: false };
 }
 
 /** The connection as {@link Outgoing} sees it. */

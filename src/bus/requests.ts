@@ -21,8 +21,12 @@ export interface OpenRequest {
   readonly subject: string;
   /** What was, or is to be, sent for it, while that may still be needed; abandoned when the request ends. */
   outgoing: OutgoingMessage | undefined;
-  /** Whether it was handed to a handler in this process, so that the connection does not matter. */
-  local: boolean;
+  /** Whether its outcome no longer depends on the connection: it was delivered in this process, or its reply is being fetched. */
+  detached: boolean;
+  /** Whether it may be sent again after a reconnect. */
+  idempotent: boolean;
+  /** Called when it ends, however. */
+  release: (() => void) | undefined;
 }
 
 interface Entry extends OpenRequest {
@@ -37,6 +41,7 @@ interface Entry extends OpenRequest {
 
 /** What {@link Requests.open} takes. */
 export interface OpenOptions {
+  readonly token?: string;
   readonly timeoutMs?: number;
   readonly signal?: AbortSignal;
 }
@@ -66,14 +71,16 @@ export class Requests {
   /** Begins a request. The promise never rejects unheard: its owner is the caller. */
   open(subject: string, options: OpenOptions): { readonly request: OpenRequest; readonly reply: Promise<Message> } {
     const { signal, timeoutMs } = options;
-    const token = this.#nextToken();
+    const token = options.token ?? this.#nextToken();
     let request: Entry | undefined;
     const reply = new Promise<Message>((resolve, reject) => {
       request = {
         token,
         subject,
         outgoing: undefined,
-        local: false,
+        detached: false,
+        idempotent: false,
+        release: undefined,
         resolve,
         reject,
         timeoutMs,
@@ -129,6 +136,7 @@ export class Requests {
     if (entry.onAbort !== undefined) entry.signal?.removeEventListener('abort', entry.onAbort);
     if (entry.dueAt !== undefined) this.#unwatch(entry, entry.dueAt);
     if (entry.outgoing !== undefined) entry.outgoing.abandoned = true;
+    entry.release?.();
     return entry;
   }
 

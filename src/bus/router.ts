@@ -83,6 +83,11 @@ export class Router {
     return true;
   }
 
+  /** Counts some work as a running handler until it ends. It must not reject. */
+  track(work: Promise<void>): void {
+    this.#watch(work, '');
+  }
+
   /** Calls a handler now, watching over what it throws and how long it runs. */
   run(handler: MessageHandler, message: Message): void {
     try {

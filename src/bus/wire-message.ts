@@ -36,7 +36,7 @@ export class WireMessage implements Message {
   }
 
   get contentType(): ContentType {
-    return contentTypeOf(this.#body, readHeader(this.headers, headerNames.contentType));
+    return contentTypeOf(this.bytes, readHeader(this.headers, headerNames.contentType));
   }
 
   value(): unknown {
@@ -49,19 +49,25 @@ export class WireMessage implements Message {
     if (replyTo !== undefined) this.#answer(replyTo, value, this.#replyType(), options?.headers);
   }
 
-  get #body(): Uint8Array {
+  /** The body as it came. */
+  get bytes(): Uint8Array {
     this.#bytes ??= this.#message.data;
     return this.#bytes;
   }
 
+  /** The same message with the body that it announced. */
+  withBody(bytes: Uint8Array): WireMessage {
+    return new WireMessage(this.#message, this.#answer, bytes);
+  }
+
   #decode(): unknown {
-    if (this.#body.length === 0 && readHeader(this.headers, headerNames.contentType) === undefined) return undefined;
-    return decodeBody(this.#body, this.contentType, this.subject);
+    if (this.bytes.length === 0 && readHeader(this.headers, headerNames.contentType) === undefined) return undefined;
+    return decodeBody(this.bytes, this.contentType, this.subject);
   }
 
   /** Replies are written as the request was; who sent nothing, or something unreadable, gets JSON. */
   #replyType(): ContentType {
-    if (this.#body.length === 0) return 'application/json';
+    if (this.bytes.length === 0) return 'application/json';
     try {
       return this.contentType;
     } catch {

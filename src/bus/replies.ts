@@ -1,0 +1,87 @@
+import { randomBytes } from 'node:crypto';
+import type { Msg, NatsConnection, Subscription as NatsSubscription } from 'nats';
+import type { IModelError } from '../errors.ts';
+import { noResponder } from './failures.ts';
+import type { LargeBodies } from './large-bodies.ts';
+import type { Requests } from './requests.ts';
+import { type Answer, isNoResponder, WireMessage } from './wire-message.ts';
+
+/** What {@link Replies} needs of its bus. */
+export interface RepliesOptions {
+  readonly connection: NatsConnection;
+  /** First tokens of the subject. */
+  readonly prefix: string;
+  readonly requests: Requests;
+  readonly bodies: LargeBodies;
+  readonly answer: Answer;
+}
+
+/** The one subscription to which the replies to all requests of a connection come. */
+export class Replies {
+  /** What stands before the token of a request in the subject of its reply. */
+  readonly inbox: string;
+  readonly #options: RepliesOptions;
+  #subscription: NatsSubscription;
+  #refusal: IModelError | undefined;
+
+  constructor(options: RepliesOptions) {
+    this.#options = options;
+    // Unguessable: whoever may listen to other inboxes must not find this one.
+    this.inbox = `${options.prefix}.${randomBytes(12).toString('base64url')}.`;
+    this.#subscription = this.#subscribe();
+  }
+
+  /** Why no reply can arrive: the server refused the subscription. */
+  get refusal(): IModelError | undefined {
+    return this.#refusal;
+  }
+
+  /** Takes note of a refusal if it concerns this subscription: every request that waits fails. */
+  refused(error: IModelError, subject: string): void {
+    if (subject !== `${this.inbox}*`) return;
+    this.#refusal = error;
+    this.#options.requests.failWhere(({ detached }) => (detached ? undefined : error));
+  }
+
+  /** Tries again what the server refused; it may allow it after a reconnect. */
+  reopen(): void {
+    if (!this.#subscription.isClosed()) return;
+    this.#refusal = undefined;
+    this.#subscription = this.#subscribe();
+  }
+
+  #subscribe(): NatsSubscription {
+    return this.#options.connection.subscribe(`${this.inbox}*`, {
+      callback: (error, message) => {
+        if (error === null) this.#settle(message);
+      },
+    });
+  }
+
+  #settle(message: Msg): void {
+    const { requests, bodies, answer } = this.#options;
+    const token = message.subject.slice(this.inbox.length);
+    const request = requests.find(token);
+    if (request === undefined) return;
+    if (isNoResponder(message)) {
+      requests.fail(token, noResponder(request.subject));
+      return;
+    }
+    const reply = new WireMessage(message, answer);
+    try {
+      const body = bodies.bodyOf(reply, () => requests.find(token) === request);
+      if (body === undefined) {
+        requests.settle(token, reply);
+        return;
+      }
+      // The reply is here; if the connection breaks, its parts are asked for again.
+      request.detached = true;
+      body.then(
+        (bytes) => requests.settle(token, reply.withBody(bytes)),
+        (error) => requests.fail(token, error),
+      );
+    } catch (error) {
+      requests.fail(token, error);
+    }
+  }
+}

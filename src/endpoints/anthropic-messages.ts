@@ -1,6 +1,6 @@
 import { anthropicMessagesRequest } from '../../schemas/requests/anthropic-messages.ts';
 import { messageView } from './anthropic-reply.ts';
-import { defaultMaxTokens, toAnthropicWire } from './anthropic-request.ts';
+import { toAnthropicWire } from './anthropic-request.ts';
 import { AnthropicReading } from './anthropic-stream.ts';
 import type { HttpEndpointKind, Protocol } from './protocol.ts';
 

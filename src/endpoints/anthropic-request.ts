@@ -70,7 +70,7 @@ export function toAnthropicWire(request: Fields): Fields {
 }
 
 /** The limit an answer gets when the caller sets none. */
-export function defaultMaxTokens(model: string, streaming: boolean): number {
+function defaultMaxTokens(model: string, streaming: boolean): number {
   const known = longestAnswers.find(([pattern]) => pattern.test(model))?.[1] ?? 4_096;
   return streaming ? known : Math.min(known, longestOneShot);
 }

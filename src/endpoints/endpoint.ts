@@ -126,6 +126,12 @@ export interface Endpoint {
    */
   run(job: EndpointJob): Promise<EndpointReply>;
 
+  /**
+   * Names what a one-shot payload asks of whom, for response caches: method, URL, payload and a hash of the key. Null when answers must not
+   * be reused. Absent where nothing can be.
+   */
+  cacheKey?(payload: Fields): string | null;
+
   /** Frees pooled connections and child processes. */
   close(): Promise<void>;
 }

@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import { IModelError } from '../errors.ts';
 import { HttpClient, type HttpClientOptions } from '../http/client.ts';
 import type { BodyReader, HttpHeaders, HttpResponse } from '../http/exchange.ts';
@@ -7,7 +8,7 @@ import { vendorFailure } from '../http/vendor-failure.ts';
 import { estimateTokens } from '../tokens/estimate.ts';
 import { Answer } from './answer.ts';
 import type { Endpoint, EndpointConfig, EndpointJob, EndpointReply, Fields } from './endpoint.ts';
-import { type Protocol, VendorFault } from './protocol.ts';
+import { type Protocol, type SideRequests, VendorFault } from './protocol.ts';
 import { checkRequest } from './request-check.ts';
 import { StreamReader } from './stream-reader.ts';
 
@@ -65,45 +66,66 @@ export class HttpEndpoint implements Endpoint {
   prepare(request: Fields): Fields {
     const { protocol, reservedFields, onWarning } = this.#settings;
     const { passthrough = this.#settings.passthrough, ...fields } = request;
-    const merged = { ...this.config.kwargs, ...fields };
+    const merged = { ...this.config.kwargs, ...(protocol.accept?.(fields) ?? fields) };
     const checked = checkRequest(protocol.schema, merged, {
       passthrough: passthrough === true,
       ...(reservedFields && { reservedFields }),
     });
-    return protocol.toWire(checked, {
+    const payload = protocol.toWire(withoutNames(checked, this.transportFields), {
       streaming: checked.stream === true,
       provider: this.config.provider,
       warn: (message) => onWarning?.(message),
     });
+    return payload;
   }
 
   estimateTokens(payload: Fields): number {
     return this.config.requiresTokens ? estimateTokens(payload) : 0;
   }
 
+  cacheKey(payload: Fields): string | null {
+    if (this.transportFields.length > 0) return null;
+    const { key } = this.#settings.resolveKey();
+    const asked = JSON.stringify([this.config.method, this.#origin + this.#path, payload]);
+    return createHash('sha256')
+      .update(asked)
+      .update('\0')
+      .update(key ?? '')
+      .digest('hex');
+  }
+
   async run(job: EndpointJob): Promise<EndpointReply> {
     const { protocol } = this.#settings;
-    const streaming = job.sink !== null;
-    if (streaming && protocol.framing === null) {
+    if (job.sink !== null && protocol.framing === null) {
       throw IModelError.of('invalid_request', `${this.config.name} has no streaming answer`, { path: 'stream' });
     }
     const resolved = this.#settings.resolveKey();
-    const payload = protocol.finishWire?.(job.payload, streaming) ?? job.payload;
+    const answer = job.sink === null ? null : new Answer(job.sink, this.config.provider);
+    const exchange = (): Promise<EndpointReply> => this.#exchange(job, resolved, answer);
+    try {
+      if (protocol.around === undefined) return await exchange();
+      return await protocol.around(this.#sideRequests(job, resolved), exchange);
+    } catch (error) {
+      if (!(error instanceof VendorFault)) throw error;
+      throw this.#failure(error, resolved);
+    }
+  }
+
+  async #exchange(job: EndpointJob, resolved: ResolvedKey, answer: Answer | null): Promise<EndpointReply> {
+    const { protocol } = this.#settings;
+    const payload = protocol.finishWire?.(job.payload, answer !== null) ?? job.payload;
     const { body, contentType } =
       protocol.encode === undefined
         ? { body: JSON.stringify(payload), contentType: this.config.contentType }
-        : await protocol.encode(payload, job.transport);
-    const answer = job.sink === null ? null : new Answer(job.sink, this.config.provider);
-    let reader: StreamReader | null = null;
-    this.#client ??= new HttpClient(this.#settings.client);
-    const context = { provider: this.config.provider, secret: resolved.key, variable: resolved.variable };
+        : await protocol.encode(payload, this.#transport(job));
+    const open: { reader: StreamReader | null } = { reader: null };
     try {
-      const reply = await this.#client.send({
+      const reply = await this.#connect().send({
         origin: this.#origin,
         path: this.#path,
-        headers: this.#headers(resolved.key, contentType, streaming),
+        headers: this.#headers(resolved.key, contentType, answer !== null),
         body,
-        signal: job.abortSource ?? job.signal,
+        signal: job.signal,
         headersTimeoutMs: this.#timeoutMs,
         idleTimeoutMs: this.#settings.idleTimeoutMs ?? this.#timeoutMs,
         sent: () => job.sent(),
@@ -111,22 +133,58 @@ export class HttpEndpoint implements Endpoint {
         reader: (status, headers): BodyReader | null => {
           this.#learn(headers, job);
           if (answer === null || !isStream(status, headers)) return null;
-          reader = new StreamReader(protocol, answer);
-          return reader;
+          open.reader = new StreamReader(protocol, answer);
+          return open.reader;
         },
       });
-      if (reader !== null) return finished(reader, answer);
+      if (answer !== null && open.reader !== null) return { response: open.reader.response(), view: answer.view() };
       return this.#read(reply, answer);
     } catch (error) {
-      const thrown =
-        error instanceof VendorFault
-          ? new IModelError(vendorFailure(error.vendor, { ...context, now: Date.now() }), { cause: error })
-          : error;
-      if (reader !== null && answer !== null && !(job.abortSource ?? job.signal).aborted && IModelError.is(thrown)) {
-        answer.fail(thrown.failure, error instanceof VendorFault ? error.raw : undefined);
+      const thrown = error instanceof VendorFault ? this.#failure(error, resolved) : error;
+      if (open.reader !== null && !job.signal.aborted && IModelError.is(thrown)) {
+        answer?.fail(thrown.failure, error instanceof VendorFault ? error.raw : undefined);
       }
       throw thrown;
     }
+  }
+
+  #failure(fault: VendorFault, { key, variable }: ResolvedKey): IModelError {
+    const context = { provider: this.config.provider, secret: key, variable, now: Date.now() };
+    return new IModelError(vendorFailure(fault.vendor, context), { cause: fault });
+  }
+
+  #connect(): HttpClient {
+    this.#client ??= new HttpClient(this.#settings.client);
+    return this.#client;
+  }
+
+  #transport(job: EndpointJob): Fields {
+    const defaults = this.transportFields.filter((name) => name in this.config.kwargs);
+    return { ...Object.fromEntries(defaults.map((name) => [name, this.config.kwargs[name]])), ...job.transport };
+  }
+
+  #sideRequests(job: EndpointJob, { key }: ResolvedKey): SideRequests {
+    return {
+      payload: job.payload,
+      transport: this.#transport(job),
+      signal: job.signal,
+      basePath: this.#path.slice(0, -this.config.endpoint.length).replace(/\/+$/, ''),
+      send: async (method, path, { body, reader, signal = job.signal } = {}) => {
+        const reply = await this.#connect().send({
+          method,
+          origin: this.#origin,
+          path,
+          headers: this.#headers(key, body === undefined ? null : 'application/json', false),
+          body: body === undefined ? null : JSON.stringify(body),
+          signal,
+          headersTimeoutMs: this.#timeoutMs,
+          idleTimeoutMs: this.#timeoutMs,
+          reader: (status) => (status < 300 && reader !== undefined ? reader : null),
+        });
+        if (reply.status < 200 || reply.status > 299) throw new VendorFault(this.#errorIn(reply), undefined);
+        return reply;
+      },
+    };
   }
 
   async close(): Promise<void> {
@@ -224,9 +282,9 @@ export function decodeJson(reply: HttpResponse): unknown {
   }
 }
 
-function finished(reader: StreamReader, answer: Answer | null): EndpointReply {
-  if (answer === null) throw IModelError.of('internal', 'A stream ended without an answer', {});
-  return { response: reader.response(), view: answer.view() };
+function withoutNames(fields: Fields, names: readonly string[]): Fields {
+  if (!names.some((name) => name in fields)) return fields;
+  return Object.fromEntries(Object.entries(fields).filter(([name]) => !names.includes(name)));
 }
 
 function isStream(status: number, headers: HttpHeaders): boolean {

@@ -1,5 +1,5 @@
 import type { AnswerView, FinishReason, ToolUse } from '../../schemas/chunk.ts';
-import { record } from '../http/vendor-error.ts';
+import { readVendorError, record, type VendorError } from '../http/vendor-error.ts';
 import { parseToolArguments } from './answer.ts';
 import type { Fields } from './endpoint.ts';
 import { readUsage } from './openai-usage.ts';
@@ -8,15 +8,15 @@ import { splitThinkPrefix } from './think-prefix.ts';
 /**
  * Reads a chat completion.
  *
- * @param thinkPrefix - Whether the text may begin with `<think>…</think>`.
+ * @param thinkTag - The tag of reasoning that may stand in front of the text; none when undefined.
  */
-export function chatView(body: unknown, thinkPrefix: boolean): AnswerView {
+export function chatView(body: unknown, thinkTag: string | undefined): AnswerView {
   const reply = record(body);
   const choice = record(Array.isArray(reply?.choices) ? reply.choices[0] : undefined);
   const message = record(choice?.message);
   const plain = contentText(message?.content);
   const refusal = typeof message?.refusal === 'string' ? message.refusal : '';
-  const { thinking, text } = thinkPrefix ? splitThinkPrefix(plain) : { thinking: '', text: plain };
+  const { thinking, text } = thinkTag === undefined ? { thinking: '', text: plain } : splitThinkPrefix(plain, thinkTag);
   const toolUses = toolUsesOf(message);
   const reason = chatFinishReason(choice?.finish_reason);
   return {
@@ -26,6 +26,25 @@ export function chatView(body: unknown, thinkPrefix: boolean): AnswerView {
     finishReason: reason !== 'stop' ? reason : toolUses.length > 0 ? 'tool_calls' : refusal !== '' ? 'refusal' : 'stop',
     usage: readUsage(reply?.usage) ?? readUsage(record(reply?.x_groq)?.usage),
   };
+}
+
+/**
+ * The error in a completion with a success status: at the top, inside the first choice, or as a finish reason that means failure.
+ *
+ * @param failingReasons - Such finish reasons.
+ */
+export function chatFault(body: unknown, failingReasons: readonly string[]): VendorError | null {
+  const reply = record(Array.isArray(body) ? body[0] : body);
+  const choice = record(Array.isArray(reply?.choices) ? reply.choices[0] : undefined);
+  if (reply?.error !== undefined && reply.error !== null) return readVendorError(body, JSON.stringify(body));
+  if (choice?.error !== undefined && choice.error !== null) return readVendorError(choice, JSON.stringify(choice));
+  const reason = choice?.finish_reason;
+  return typeof reason === 'string' && failingReasons.includes(reason) ? failingReasonFault(reason) : null;
+}
+
+/** The error that a finish reason stands for: the model stopped for want of something at the vendor's. */
+export function failingReasonFault(reason: string): VendorError {
+  return { status: 503, message: `The model stopped: ${reason}`, code: reason };
 }
 
 function toolUsesOf(message: Fields | undefined): ToolUse[] {

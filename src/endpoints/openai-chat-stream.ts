@@ -1,15 +1,15 @@
 import { readVendorError, record } from '../http/vendor-error.ts';
 import type { Answer, OpenToolCall } from './answer.ts';
 import type { Fields } from './endpoint.ts';
-import { chatFinishReason, contentText } from './openai-chat-reply.ts';
+import { chatFinishReason, contentText, failingReasonFault } from './openai-chat-reply.ts';
 import { readUsage } from './openai-usage.ts';
 import { type StreamReading, VendorFault } from './protocol.ts';
 import { ThinkPrefixSplitter } from './think-prefix.ts';
 
 /** What differs between vendors in the way they stream. */
 export interface ChatReadingOptions {
-  /** Whether answers may begin with `<think>…</think>`, which then becomes `thinking`. @defaultValue false */
-  readonly thinkPrefix?: boolean;
+  /** The tag of reasoning that may stand in front of an answer, such as `think`; it becomes `thinking`. @defaultValue none */
+  readonly thinkTag?: string;
   /** Top-level keys of replies and events that are kept from a stream too, such as `citations`. @defaultValue none */
   readonly keep?: readonly string[];
   /** Finish reasons that mean the vendor failed. @defaultValue none */
@@ -70,8 +70,9 @@ export class OpenaiChatReading implements StreamReading {
     this.#answer = answer;
     this.#options = options;
     this.#splitter =
-      options.thinkPrefix === true
+      options.thinkTag !== undefined
         ? new ThinkPrefixSplitter(
+            options.thinkTag,
             (text) => answer.writeThinking(text),
             (text) => answer.writeText(text),
           )
@@ -150,7 +151,7 @@ export class OpenaiChatReading implements StreamReading {
     const reason = choice.finish_reason;
     if (typeof reason !== 'string' || reason === '') return;
     if (this.#options.failingReasons?.includes(reason) === true) {
-      throw new VendorFault({ status: 503, message: `The model stopped: ${reason}`, code: reason }, choice);
+      throw new VendorFault(failingReasonFault(reason), choice);
     }
     this.#answer.rawFinishReason = reason;
     this.#answer.finishReason = chatFinishReason(reason);

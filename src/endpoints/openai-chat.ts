@@ -1,8 +1,8 @@
-import type { z } from 'zod';
-import { openaiChatRequest } from '../../schemas/requests/openai-chat.ts';
+import { z } from 'zod';
+import { type OpenaiChatRequest, openaiChatRequest } from '../../schemas/requests/openai-chat.ts';
 import { record } from '../http/vendor-error.ts';
 import type { Fields } from './endpoint.ts';
-import { chatView } from './openai-chat-reply.ts';
+import { chatFault, chatView } from './openai-chat-reply.ts';
 import { type ChatReadingOptions, OpenaiChatReading } from './openai-chat-stream.ts';
 import type { HttpEndpointKind, Protocol, WireContext } from './protocol.ts';
 
@@ -16,12 +16,18 @@ export interface OpenaiChatOptions extends ChatReadingOptions {
   readonly modelEnv?: string;
   /** Request fields the vendor adds, or types differently. */
   readonly fields?: z.ZodRawShape;
+  /** Fields of OpenAI's that the vendor does not take. */
+  readonly omit?: readonly (keyof OpenaiChatRequest)[];
+  /** Replaces the whole list of fields. */
+  readonly schema?: z.ZodObject;
   /** Checks no fields at all, for hosts we know nothing about. @defaultValue false */
   readonly anyFields?: boolean;
   /** Fields that go by another name on the wire: ours to the vendor's. */
   readonly rename?: Readonly<Record<string, string>>;
   /** The last word on the payload, for oddities that need code. Must not change its argument. */
   readonly adjust?: (payload: Fields, context: WireContext) => Fields;
+  /** The vendor's own way to word its errors. */
+  readonly readError?: Protocol['readError'];
   /** Asks for usage in streams with `stream_options`. @defaultValue true */
   readonly streamUsage?: boolean;
   /** Whether prompts are counted against `limitTokens`. @defaultValue true */
@@ -50,9 +56,9 @@ export function openaiChat(options: OpenaiChatOptions = {}): HttpEndpointKind {
 }
 
 function openaiChatProtocol(options: OpenaiChatOptions): Protocol {
-  const { anyFields = false, fields = {}, rename = {}, adjust, streamUsage = true, thinkPrefix = false } = options;
+  const { rename = {}, adjust, streamUsage = true, thinkTag, readError } = options;
   return {
-    schema: anyFields ? null : openaiChatRequest.extend(fields),
+    schema: schemaOf(options),
     framing: 'sse',
     toWire(request, context) {
       const payload = adjust === undefined ? request : adjust(request, context);
@@ -69,7 +75,22 @@ function openaiChatProtocol(options: OpenaiChatOptions): Protocol {
       if (!streamUsage) return { ...payload, stream: true };
       return { ...payload, stream: true, stream_options: { include_usage: true, ...record(payload.stream_options) } };
     },
-    fromWire: (body) => chatView(body, thinkPrefix),
+    fromWire: (body) => chatView(body, thinkTag),
+    faultIn: (body) => chatFault(body, options.failingReasons ?? []),
     openStream: (answer) => new OpenaiChatReading(answer, options),
+    ...(readError === undefined ? {} : { readError }),
   };
+}
+
+function schemaOf({
+  anyFields = false,
+  schema = openaiChatRequest,
+  fields = {},
+  omit = [],
+}: OpenaiChatOptions): z.ZodObject | null {
+  if (anyFields) return null;
+  const shape = { ...schema.shape, ...fields };
+  return z.strictObject(
+    Object.fromEntries(Object.entries(shape).filter(([name]) => !omit.some((left) => left === name))),
+  );
 }

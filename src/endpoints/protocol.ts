@@ -1,9 +1,9 @@
 import type { z } from 'zod';
 import type { AnswerView } from '../../schemas/chunk.ts';
-import type { HttpResponse } from '../http/exchange.ts';
+import type { BodyReader, HttpResponse } from '../http/exchange.ts';
 import type { VendorError } from '../http/vendor-error.ts';
 import type { Answer } from './answer.ts';
-import type { Fields } from './endpoint.ts';
+import type { EndpointReply, Fields } from './endpoint.ts';
 
 /** What a converter learns about the call it works for. */
 export interface WireContext {
@@ -56,6 +56,29 @@ export interface EncodedBody {
   readonly contentType: string | null;
 }
 
+/** Lets {@link Protocol.around} send requests of its own, with the call's key, headers, limits and signal. */
+export interface SideRequests {
+  readonly payload: Fields;
+  /** The call's transport fields. */
+  readonly transport: Fields;
+  readonly signal: AbortSignal;
+  /** The path of the base URL, without a slash at its end. */
+  readonly basePath: string;
+  /**
+   * Sends one request to the same host and resolves with its reply.
+   *
+   * @param path - From the root of the host, with query.
+   * @param options.reader - Takes a body with a success status as it comes.
+   * @param options.signal - In place of the call's own.
+   * @throws VendorFault when the status is no success.
+   */
+  send(
+    method: 'GET' | 'POST' | 'DELETE',
+    path: string,
+    options?: { readonly body?: unknown; readonly reader?: BodyReader; readonly signal?: AbortSignal },
+  ): Promise<HttpResponse>;
+}
+
 /**
  * How to speak one wire protocol: pure converters, no I/O and no state of their own. A vendor's oddity is an option of the function that
  * makes the protocol, never a name compared in here.
@@ -68,6 +91,8 @@ export interface Protocol {
   /** How the pieces of a stream are told apart; null for protocols that do not stream. */
   readonly framing: 'sse' | 'ndjson' | null;
 
+  /** Spellings of callers to those of the schema, before the check. Must not change its argument. */
+  accept?(request: Fields): Fields;
   /** Request to payload: translates what callers write into what the vendor reads. Must not change its argument. */
   toWire(request: Fields, context: WireContext): Fields;
   /** What the body holds beyond the payload, depending on how it is sent (`stream`, `stream_options`). */
@@ -84,6 +109,8 @@ export interface Protocol {
   openStream?(answer: Answer): StreamReading;
   /** A vendor's own way to word its errors; the common dialects unless given. */
   readError?(body: unknown, text: string, reply: HttpResponse): VendorError;
+  /** What happens before or after the exchange itself: a model to fetch first, a job to wait for. */
+  around?(side: SideRequests, exchange: () => Promise<EndpointReply>): Promise<EndpointReply>;
 }
 
 /** One endpoint of a vendor over HTTP, as a provider's list holds it: data, and the protocol it speaks. */

@@ -74,7 +74,8 @@ export class ScriptedEndpoint implements Endpoint {
   }
 
   async run(job: EndpointJob): Promise<EndpointReply> {
-    job.signal.throwIfAborted();
+    const { aborted, reason } = job.abortSource ?? job.signal;
+    if (aborted) throw reason;
     this.#calls += 1;
     const call = this.#calls;
     const script = job.payload as ScriptedRequest;

@@ -1,8 +1,10 @@
-const opening = '<think>';
-const closing = '</think>';
-
-/** Splits reasoning that stands in front of an answer as `<think>…</think>`. An unclosed tag makes everything reasoning. */
-export function splitThinkPrefix(content: string): { thinking: string; text: string } {
+/**
+ * Splits reasoning that stands in front of an answer as `<think>…</think>`. An unclosed tag makes everything reasoning.
+ *
+ * @param tag - The tag's name, without brackets.
+ */
+export function splitThinkPrefix(content: string, tag: string): { thinking: string; text: string } {
+  const [opening, closing] = [`<${tag}>`, `</${tag}>`];
   const trimmed = content.trimStart();
   if (!trimmed.startsWith(opening)) return { thinking: '', text: content };
   const end = trimmed.indexOf(closing);
@@ -15,12 +17,16 @@ export function splitThinkPrefix(content: string): { thinking: string; text: str
 
 /** {@link splitThinkPrefix} for a text that comes in pieces, cut anywhere. */
 export class ThinkPrefixSplitter {
+  readonly #opening: string;
+  readonly #closing: string;
   readonly #onThinking: (text: string) => void;
   readonly #onText: (text: string) => void;
   #stage: 'start' | 'thinking' | 'between' | 'text' = 'start';
   #held = '';
 
-  constructor(onThinking: (text: string) => void, onText: (text: string) => void) {
+  constructor(tag: string, onThinking: (text: string) => void, onText: (text: string) => void) {
+    this.#opening = `<${tag}>`;
+    this.#closing = `</${tag}>`;
     this.#onThinking = onThinking;
     this.#onText = onText;
   }
@@ -47,26 +53,26 @@ export class ThinkPrefixSplitter {
 
   #start(): void {
     const trimmed = this.#held.trimStart();
-    if (trimmed.startsWith(opening)) {
+    if (trimmed.startsWith(this.#opening)) {
       this.#stage = 'thinking';
-      this.#held = trimmed.slice(opening.length).trimStart();
-    } else if (!opening.startsWith(trimmed)) {
+      this.#held = trimmed.slice(this.#opening.length).trimStart();
+    } else if (!this.#opening.startsWith(trimmed)) {
       this.#stage = 'text';
       this.#release(this.#onText, this.#held.length);
     }
   }
 
   #think(): void {
-    const end = this.#held.indexOf(closing);
+    const end = this.#held.indexOf(this.#closing);
     if (end !== -1) {
       this.#release(this.#onThinking, end);
-      this.#held = this.#held.slice(closing.length);
+      this.#held = this.#held.slice(this.#closing.length);
       this.#stage = 'between';
       return;
     }
     // The tail may be the beginning of the closing tag.
     const lastBracket = this.#held.lastIndexOf('<');
-    const tailMayClose = lastBracket !== -1 && closing.startsWith(this.#held.slice(lastBracket));
+    const tailMayClose = lastBracket !== -1 && this.#closing.startsWith(this.#held.slice(lastBracket));
     this.#release(this.#onThinking, tailMayClose ? lastBracket : this.#held.length);
   }
 

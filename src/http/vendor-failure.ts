@@ -23,7 +23,9 @@ const overflowWords =
   /context_length_exceeded|context[_ ]window|maximum context length|prompt is too long|input token count|exceeds? (the )?(model'?s? )?(maximum )?context|too many (input )?tokens/i;
 const filterWords = /content_filter|content_policy|content policy|moderation|responsible_?ai|safety_violation/i;
 const overloadWords = /overloaded|engine_overloaded|capacity_exceeded/i;
-const exhaustedWords = /^ResourceExhausted|total request limit reached|rate_limit_(error|exceeded)/i;
+/** NVIDIA says so as plain text, under any status. */
+const exhaustedMessage = /^ResourceExhausted|total request limit reached/i;
+const rateWords = /rate_limit_(error|exceeded)/i;
 const badKeyWords =
   /api[ _-]?key (is )?(not valid|invalid)|invalid[ _]api[ _]key|incorrect api key|API_KEY_INVALID|authentication_error/i;
 
@@ -89,7 +91,7 @@ function kindOf(error: VendorError): Kind {
   if (status === 402 || status === 432 || status === 433) return 'rejected';
   if (billingWords.test(words) && (status === 0 || status === 400 || status === 403 || status === 429))
     return 'rejected';
-  if (status === 429) return 'rate_limited';
+  if (status === 429 || exhaustedMessage.test(error.message)) return 'rate_limited';
   if (status === 503 || status === 529 || status === 498) return 'overloaded';
   if (status === 408 || status >= 500) return overloadWords.test(words) ? 'overloaded' : 'unavailable';
   if (filterWords.test(words)) return 'filtered';
@@ -97,13 +99,7 @@ function kindOf(error: VendorError): Kind {
   if (status === 409) return 'conflict';
   if (overflowWords.test(words)) return 'context_overflow';
   if (badKeyWords.test(words)) return 'unauthorized';
-  if (
-    exhaustedWords.test(error.message) ||
-    exhaustedWords.test(error.type ?? '') ||
-    exhaustedWords.test(error.code ?? '')
-  ) {
-    return 'rate_limited';
-  }
+  if (rateWords.test(`${error.code ?? ''} ${error.type ?? ''}`)) return 'rate_limited';
   if (status !== 0) return 'rejected';
   if (overloadWords.test(words)) return 'overloaded';
   return /invalid_request|not_found|permission/i.test(words) ? 'rejected' : 'unavailable';

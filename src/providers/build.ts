@@ -101,10 +101,13 @@ function kwargsOf(kind: HttpEndpointKind, options: EndpointOptions): Fields {
   const { env = process.env, kwargs = {}, passthrough = false } = options;
   const named = kind.modelEnv === undefined ? undefined : env[kind.modelEnv];
   const model = kwargs.model ?? (named === '' ? undefined : named) ?? kind.model;
-  const defaults = model === undefined ? kwargs : { ...kwargs, model };
-  const { schema } = kind.protocol;
+  const given = model === undefined ? kwargs : { ...kwargs, model };
+  const { schema, accept } = kind.protocol;
+  const defaults = accept?.(given) ?? given;
   if (schema === null) return { ...defaults };
-  return asConfigError(() => checkRequest(schema.partial(), defaults, { passthrough, reservedFields }));
+  const checked = asConfigError(() => checkRequest(schema.partial(), defaults, { passthrough, reservedFields }));
+  // A schema's own defaults are for the request; here they would look as if the caller had chosen them.
+  return Object.fromEntries(Object.entries(checked).filter(([name]) => name in defaults));
 }
 
 /** A payload default that is not valid is a mistake of the construction, not of a request. */

@@ -70,9 +70,23 @@ export function actor() {
   const measure = (inFlight, waiting) =>
     median([1, 2, 3, 4, 5].map(() => costPerCall(inFlight, waiting, 200_000))) / 1_000;
   const base = measure(16, 0);
-  for (const [inFlight, waiting] of [[16, 0], [1_000, 0], [16, 1_000], [16, 100_000], [1_000, 100_000]]) {
+  for (const [inFlight, waiting] of [
+    [16, 0],
+    [1_000, 0],
+    [16, 1_000],
+    [16, 100_000],
+    [1_000, 100_000],
+  ]) {
     const cost = measure(inFlight, waiting);
-    row(`actor work per call, ${inFlight} in flight, ${waiting} waiting`, `${cost.toFixed(2)} µs`, `at most 2 µs; ${(cost / base).toFixed(2)} × the first row`);
+    row(
+      `actor work per call, ${inFlight} in flight, ${waiting} waiting`,
+      `${cost.toFixed(2)} µs`,
+      `at most 2 µs; ${(cost / base).toFixed(2)} × the first row`,
+    );
   }
-  row('heap per waiting call, in the actor', `${bytesPerWaiting(100_000).toFixed(0)} bytes`, 'part of at most 1,000 beside the payload');
+  row(
+    'heap per waiting call, in the actor',
+    `${bytesPerWaiting(100_000).toFixed(0)} bytes`,
+    'part of at most 1,000 beside the payload',
+  );
 }

@@ -2,15 +2,16 @@ import { randomUUID } from 'node:crypto';
 import type { z } from 'zod';
 import type { Clock } from '../actors/clock.ts';
 import type { DispatcherLimits } from '../actors/dispatcher.ts';
-import { type CallOptions, callOptions, type ModelOptions, modelOptions } from '../schemas/imodel.ts';
+import { type CallOptions, type ModelOptions, modelOptions } from '../schemas/imodel.ts';
+import type { ModelEventMessage } from '../schemas/event.ts';
 import type { ModelState } from '../schemas/state.ts';
 import type { Bus } from './bus/bus.ts';
 import type { Endpoint, Fields } from './endpoints/endpoint.ts';
 import { IModelError } from './errors.ts';
 import { ApiCalling } from './runtime/api-calling.ts';
-import { checked } from './runtime/checked.ts';
+import { checked, checkedCallOptions } from './runtime/checked.ts';
 import { ChunkBuffer, discardingSink } from './runtime/chunk-buffer.ts';
-import { LiveModel, type ModelObserver } from './runtime/live-model.ts';
+import { LiveModel } from './runtime/live-model.ts';
 import { stateOf } from './runtime/model-state.ts';
 import { ModelStream, type StreamingProcessFunc } from './runtime/model-stream.ts';
 import { resolveEndpoint, splitOptions } from './runtime/resolve-endpoint.ts';
@@ -213,8 +214,8 @@ export class iModel implements AsyncDisposable {
   }
 
   /** Hears what happens here, synchronously; returns the way to stop. An observer that throws is not asked again. */
-  observe(observer: ModelObserver): () => void {
-    return this.#live.observe(observer);
+  observe(observer: (event: ModelEventMessage) => void): () => void {
+    return this.#live.observe((_type, make) => observer(make()));
   }
 
   /**
@@ -239,15 +240,10 @@ export class iModel implements AsyncDisposable {
   }
 
   #refuseUsedId(callId: string | undefined): void {
-    if (callId !== undefined && this.#live.findCall(callId) !== undefined) {
+    if (callId !== undefined && this.#live.namedCall(callId) !== undefined) {
       throw IModelError.of('conflict', `A call with the id ${callId} has not ended`, { callId });
     }
   }
-}
-
-function checkedCallOptions(options: CallOptions): CallOptions {
-  for (const _name in options) return checked(callOptions, options, 'call option', 'invalid_request');
-  return options;
 }
 
 /** Whether an ended call is a rejection of `invoke` or its result. */

@@ -128,6 +128,16 @@ export interface Bus {
    */
   publish(subject: string, payload: unknown, options?: PublishOptions): void;
 
+  /**
+   * Publishes for observers: as {@link publish}, but nearly free while nobody listens. Never throws; what cannot be sent is reported to
+   * `onError`.
+   *
+   * On a server an observer that subscribes while others go without one hears a busy sender after 50 ms at most; in memory at once.
+   *
+   * @param make - Builds the payload; not called when nobody listens.
+   */
+  announce(subject: string, make: () => unknown): void;
+
   /** Delivers matching messages to the handler until closed. Throws as {@link publish} does for a malformed pattern. */
   subscribe(pattern: string, handler: MessageHandler, options?: SubscribeOptions): Subscription;
 

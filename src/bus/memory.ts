@@ -33,6 +33,7 @@ export function createMemoryBus(options: BusOptions = {}): Bus {
 class MemoryBus implements Bus {
   readonly maxPayloadBytes = Number.POSITIVE_INFINITY;
   readonly #router: Router;
+  readonly #report: (error: unknown, subject: string) => void;
   readonly #requests: Requests;
   readonly #status: StatusFeed;
   readonly #inbox = `_INBOX.${randomBytes(12).toString('base64url')}.`;
@@ -45,7 +46,8 @@ class MemoryBus implements Bus {
     const clock = options.clock ?? machineClock;
     this.#requests = new Requests(clock);
     this.#status = new StatusFeed(() => clock.now(), 'connected');
-    this.#router = new Router((error, subject) => options.onError?.(error, subject));
+    this.#report = (error, subject) => options.onError?.(error, subject);
+    this.#router = new Router(this.#report);
   }
 
   get status(): AsyncIterable<BusStatus> {
@@ -58,6 +60,15 @@ class MemoryBus implements Bus {
     const message = new LocalMessage(subject, payload, options, this.#publish);
     if (subject.startsWith(this.#inbox)) this.#requests.settle(subject.slice(this.#inbox.length), message);
     else this.#router.route(subject, message);
+  }
+
+  announce(subject: string, make: () => unknown): void {
+    if (this.#status.state === 'closed' || !this.#router.hasReceivers(subject)) return;
+    try {
+      this.publish(subject, make());
+    } catch (error) {
+      this.#report(error, subject);
+    }
   }
 
   subscribe(pattern: string, handler: MessageHandler, options: SubscribeOptions = {}): Subscription {

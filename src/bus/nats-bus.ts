@@ -15,6 +15,7 @@ import type {
 import { type EncodedBody, encodeBody } from './codec.ts';
 import { busClosed, busUnavailable, checkMs } from './failures.ts';
 import { checkHeaders, failureHeaders } from './headers.ts';
+import { Interest } from './interest.ts';
 import { LargeBodies, type PackedMessage, type PackOptions } from './large-bodies.ts';
 import { LocalMessage, type Publish } from './local-message.ts';
 import { followConnection } from './nats-life.ts';
@@ -37,6 +38,7 @@ export class NatsBus implements Bus {
   readonly connection: NatsConnection;
   readonly #router: Router;
   readonly #requests: Requests;
+  readonly #interest: Interest;
   readonly #outgoing: Outgoing;
   readonly #status: StatusFeed;
   readonly #report: (error: unknown, subject: string) => void;
@@ -58,6 +60,7 @@ export class NatsBus implements Bus {
     this.#report = guarded(options.onError);
     this.#router = new Router(this.#report);
     this.#requests = new Requests(clock);
+    this.#interest = new Interest(clock);
     this.#status = new StatusFeed(() => clock.now(), 'connected');
     this.#localDelivery = options.localDelivery ?? true;
     this.#largestMessageBytes = connection.info?.max_payload ?? 1024 * 1024;
@@ -88,7 +91,14 @@ export class NatsBus implements Bus {
     });
     const prefix = options.inboxPrefix ?? '_INBOX';
     const { requests, bodies, answer } = { requests: this.#requests, bodies: this.#bodies, answer: this.#answer };
-    this.#replies = new Replies({ connection, prefix, requests, bodies, answer });
+    this.#replies = new Replies({
+      interest: this.#interest,
+      connection,
+      prefix,
+      requests,
+      bodies,
+      answer,
+    });
     void followConnection(connection, secrets, {
       connected: () => this.#connected(),
       disconnected: () => this.#disconnected(),
@@ -114,6 +124,17 @@ export class NatsBus implements Bus {
     }
     const body = encodeBody(payload, options?.contentType);
     this.#sendOrRelease(this.#pack(subject, body, { ...options, keep: 'while asked for' }));
+  }
+
+  announce(subject: string, make: () => unknown): void {
+    if (this.#status.state === 'closed') return;
+    const token = this.#interest.next(subject);
+    if (token === null) return;
+    try {
+      this.publish(subject, make(), token === '' ? undefined : { replyTo: this.#replies.inbox + token });
+    } catch (error) {
+      this.#report(error, subject);
+    }
   }
 
   subscribe(pattern: string, handler: MessageHandler, options: SubscribeOptions = {}): Subscription {
@@ -223,6 +244,10 @@ export class NatsBus implements Bus {
   }
 
   readonly #answer: Answer = (replyTo, value, type, headers) => {
+    if (replyTo.startsWith(this.#replies.inbox)) {
+      this.publish(replyTo, value, headers === undefined ? {} : { headers });
+      return;
+    }
     const body = encodeBody(value, value instanceof Uint8Array ? undefined : type);
     const options = { ...(headers === undefined ? {} : { headers }), keep: 'until fetched' } as const;
     this.#check(replyTo, options);
@@ -253,6 +278,7 @@ export class NatsBus implements Bus {
 
   #connected(): void {
     this.#largestMessageBytes = this.connection.info?.max_payload ?? this.#largestMessageBytes;
+    this.#interest.clear();
     // What the server refused it may allow now.
     this.#replies.reopen();
     this.#subscriptions.reopen();

@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto';
 import type { Msg, NatsConnection, Subscription as NatsSubscription } from 'nats';
 import type { IModelError } from '../errors.ts';
 import { noResponder } from './failures.ts';
+import type { Interest } from './interest.ts';
 import type { LargeBodies } from './large-bodies.ts';
 import type { Requests } from './requests.ts';
 import { type Answer, isNoResponder, WireMessage } from './wire-message.ts';
@@ -12,6 +13,8 @@ export interface RepliesOptions {
   /** First tokens of the subject. */
   readonly prefix: string;
   readonly requests: Requests;
+  /** Hears that nobody listens to an announcement. */
+  readonly interest: Interest;
   readonly bodies: LargeBodies;
   readonly answer: Answer;
 }
@@ -59,10 +62,13 @@ export class Replies {
   }
 
   #settle(message: Msg): void {
-    const { requests, bodies, answer } = this.#options;
+    const { requests, bodies, answer, interest } = this.#options;
     const token = message.subject.slice(this.inbox.length);
     const request = requests.find(token);
-    if (request === undefined) return;
+    if (request === undefined) {
+      if (isNoResponder(message)) interest.nobody(token);
+      return;
+    }
     if (isNoResponder(message)) {
       requests.fail(token, noResponder(request.subject));
       return;

@@ -69,6 +69,12 @@ export class Router {
     return this.#receiversOf(subject).groups.length > 0;
   }
 
+  /** Whether anybody would receive the subject. */
+  hasReceivers(subject: string): boolean {
+    const { plain, groups } = this.#receiversOf(subject);
+    return plain.length > 0 || groups.length > 0;
+  }
+
   /** Queues a message for its receivers. @returns Whether there were any. */
   route(subject: string, message: Message): boolean {
     const { plain, groups } = this.#receiversOf(subject);

@@ -270,17 +270,15 @@ export class ApiCalling {
 
   #writtenMetadata(): Record<string, unknown> {
     const { queuedAt, startedAt, firstChunkAt, endedAt } = this.timing;
-    return {
-      ...(writeValue(this.metadata) as Record<string, unknown>),
-      lion_class: 'imodel.ApiCalling',
-      timing: {
-        ...(queuedAt === null ? {} : { queued_at: queuedAt }),
-        ...(startedAt === null ? {} : { started_at: startedAt }),
-        ...(firstChunkAt === null ? {} : { first_chunk_at: firstChunkAt }),
-        ...(endedAt === null ? {} : { ended_at: endedAt }),
-        ...(queuedAt === null || startedAt === null ? {} : { wait_ms: startedAt - queuedAt }),
-      },
-    };
+    const timing: Record<string, number> = {};
+    if (queuedAt !== null) timing.queued_at = queuedAt;
+    if (startedAt !== null) timing.started_at = startedAt;
+    if (firstChunkAt !== null) timing.first_chunk_at = firstChunkAt;
+    if (endedAt !== null) timing.ended_at = endedAt;
+    if (queuedAt !== null && startedAt !== null) timing.wait_ms = startedAt - queuedAt;
+    const written: Record<string, unknown> = { lion_class: 'imodel.ApiCalling', timing };
+    for (const name in this.metadata) written[name] ??= writeValue(this.metadata[name]);
+    return written;
   }
 }
 

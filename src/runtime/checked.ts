@@ -1,4 +1,5 @@
 import type { z } from 'zod';
+import { type CallOptions, callOptions } from '../../schemas/imodel.ts';
 import { IModelError, printValue } from '../errors.ts';
 
 /** Names whose values are never printed. */
@@ -30,6 +31,12 @@ export function checked<S extends z.ZodType>(
       : `Expected ${what} \`${field}\`: ${expected}, got ${got}`;
   if (code === 'config') throw IModelError.of('config', message, { field, value: got });
   throw IModelError.of('invalid_request', message, { path: field, value: got });
+}
+
+/** The options of one call, checked; the same object when there are none, as for most calls. */
+export function checkedCallOptions(options: CallOptions): CallOptions {
+  for (const _name in options) return checked(callOptions, options, 'call option', 'invalid_request');
+  return options;
 }
 
 function printField(value: unknown, path: readonly string[]): string {

@@ -22,8 +22,8 @@ export interface LiveModelOptions {
   readonly onSession: (sessionId: string) => void;
 }
 
-/** Hears events of one iModel. */
-export type ModelObserver = (event: ModelEventMessage) => void;
+/** Hears events of one iModel. `make` builds the event: who does not want it does not pay for it. */
+export type ModelObserver = (type: ModelEventType, make: () => ModelEventMessage) => void;
 
 /**
  * The running actor of one iModel, bound to its endpoint: the only place that knows both. Everything that happens to a call goes
@@ -133,6 +133,11 @@ export class LiveModel implements CallOwner, ExecutorObserver {
     this.#send({ type: 'call.end', row: call.row, failure });
   }
 
+  /** The call whose caller chose this id, while it has not ended. */
+  namedCall(callId: string): ApiCalling | undefined {
+    return this.#named.get(callId);
+  }
+
   /** The call with this id, while it has not ended: at once where its caller chose the id, by a walk through all others. */
   findCall(callId: string): ApiCalling | undefined {
     const named = this.#named.get(callId);
@@ -189,7 +194,7 @@ export class LiveModel implements CallOwner, ExecutorObserver {
 
   /** Tells observers of something that concerns no call of ours. */
   report(type: ModelEventType, details: Partial<ModelEventMessage>): void {
-    this.#publish({ type, model_id: this.id, at: this.clock.now(), ...details });
+    this.#publish(type, () => ({ type, model_id: this.id, at: this.clock.now(), ...details }));
   }
 
   async #close(timeoutMs: number | undefined): Promise<void> {
@@ -276,40 +281,39 @@ export class LiveModel implements CallOwner, ExecutorObserver {
   }
 
   #emit(type: ModelEventType, call: ApiCalling): void {
-    if (this.#observers.size === 0) return;
-    const { startedAt, queuedAt, endedAt } = call.timing;
-    const { row, usage, failure } = call;
-    this.#publish({
-      type,
-      model_id: this.id,
-      at: this.clock.now(),
-      call_id: call.id,
-      ...(row?.caller ? { caller: row.caller } : {}),
-      ...(startedAt === null || queuedAt === null ? {} : { wait_ms: startedAt - queuedAt }),
-      ...(type === 'post_invocation' ? { status: call.status } : {}),
-      ...(failure === null ? {} : { failure }),
-      ...(startedAt === null || endedAt === null ? {} : { duration_ms: endedAt - startedAt }),
-      ...(usage === null
-        ? {}
-        : {
-            usage: {
-              input_tokens: usage.inputTokens,
-              output_tokens: usage.outputTokens,
-              total_tokens: usage.totalTokens,
-            },
-          }),
-    });
+    if (this.#observers.size > 0) this.#publish(type, () => this.#describe(type, call));
   }
 
-  #publish(event: ModelEventMessage): void {
+  #describe(type: ModelEventType, call: ApiCalling): ModelEventMessage {
+    const event: ModelEventMessage = { type, model_id: this.id, at: this.clock.now(), call_id: call.id };
+    const { row } = call;
+    if (row !== null) {
+      if (row.caller !== '') event.caller = row.caller;
+      if (row.startedAt >= 0) event.wait_ms = row.startedAt - row.queuedAt;
+    }
+    if (type === 'post_invocation') describeEnd(event, call);
+    return event;
+  }
+
+  #publish(type: ModelEventType, make: () => ModelEventMessage): void {
     for (const observer of this.#observers) {
       try {
-        observer(event);
+        observer(type, make);
       } catch {
         this.#observers.delete(observer);
       }
     }
   }
+}
+
+function describeEnd(event: ModelEventMessage, call: ApiCalling): void {
+  const { usage, failure, duration } = call;
+  event.status = call.status;
+  if (failure !== null) event.failure = failure;
+  if (duration !== null) event.duration_ms = duration * 1_000;
+  if (usage === null) return;
+  const { inputTokens, outputTokens, totalTokens } = usage;
+  event.usage = { input_tokens: inputTokens, output_tokens: outputTokens, total_tokens: totalTokens };
 }
 
 function lifeEvent(before: ModelRegions['life'], life: ModelRegions['life']): ModelEventType {

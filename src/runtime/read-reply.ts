@@ -5,8 +5,9 @@ import { IModelError } from '../errors.ts';
 /** The body of a reply. @throws IModelError the failure it reports. */
 export function readReply(message: Message): unknown {
   const value = message.value();
-  const failed = failureReply.safeParse(value);
   // A terminal call has a `failure` too; only a reply that is nothing but a failure is one.
-  if (failed.success && Object.keys(value as object).length === 1) throw new IModelError(failed.data.failure);
+  if (typeof value !== 'object' || value === null || Object.keys(value).length > 1) return value;
+  const failed = failureReply.safeParse(value);
+  if (failed.success) throw new IModelError(failed.data.failure);
   return value;
 }

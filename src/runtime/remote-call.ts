@@ -17,9 +17,11 @@ export class RemoteCall {
   readonly error: IModelError | null;
   readonly metadata: Readonly<Record<string, unknown>>;
   readonly #view: AnswerView;
+  readonly #wire: WireCall;
 
   /** @internal */
   constructor(wire: WireCall) {
+    this.#wire = wire;
     this.id = wire.id;
     this.createdAt = wire.created_at;
     this.status = wire.execution.status;
@@ -30,6 +32,11 @@ export class RemoteCall {
     this.#view = viewFromWire(wire);
     this.error = wire.failure === null ? null : new IModelError(wire.failure);
     if (this.error !== null) this.error.call = this;
+  }
+
+  /** The call as it came over the bus. */
+  toWire(): WireCall {
+    return this.#wire;
   }
 
   get text(): string {

@@ -1,14 +1,14 @@
 import { randomUUID } from 'node:crypto';
 import { wireCall } from '../../schemas/call.ts';
 import { type ModelEventMessage, modelEvent } from '../../schemas/event.ts';
-import { type CallOptions, callOptions } from '../../schemas/imodel.ts';
+import type { CallOptions } from '../../schemas/imodel.ts';
 import { type ModelState, modelState } from '../../schemas/state.ts';
 import type { ControlRequest } from '../../schemas/wire.ts';
 import type { Bus, Message } from '../bus/bus.ts';
 import { checkToken, subjects } from '../bus/subjects.ts';
 import type { Fields } from '../endpoints/endpoint.ts';
 import { IModelError } from '../errors.ts';
-import { checked } from './checked.ts';
+import { checked, checkedCallOptions } from './checked.ts';
 import { readReply } from './read-reply.ts';
 import { RemoteCall } from './remote-call.ts';
 import { RemoteStream } from './remote-stream.ts';
@@ -56,10 +56,12 @@ export function connect(bus: Bus): Connection {
 export class RemoteModel {
   readonly id: string;
   readonly #bus: Bus;
+  readonly #invokeSubject: string;
 
   /** @internal */
   constructor(bus: Bus, id: string) {
     this.id = checkToken(id, 'id');
+    this.#invokeSubject = subjects.invoke(id);
     this.#bus = bus;
   }
 
@@ -69,13 +71,17 @@ export class RemoteModel {
    * @throws IModelError as `iModel.invoke`, and `no_responder` when nobody serves the id, `unavailable` when the connection was lost.
    */
   async invoke(request: Fields | string = {}, options: CallOptions = {}): Promise<RemoteCall> {
-    const settings = checked(callOptions, options, 'call option', 'invalid_request');
-    const callId = settings.callId ?? randomUUID();
+    const settings = checkedCallOptions(options);
     const { signal, timeoutMs } = settings;
     if (signal?.aborted) throw cancelled(signal.reason);
-    const reply = this.#bus.request(subjects.invoke(this.id), request, {
-      headers: toHeaders({ ...settings, callId }),
+    // A call id of the caller's own travels as a header; one that is made here is the request's own name, which costs nothing.
+    const token = randomUUID();
+    const callId = settings.callId ?? token;
+    const headers = toHeaders(settings);
+    const reply = this.#bus.request(this.#invokeSubject, request, {
+      token,
       idempotent: true,
+      ...(headers === undefined ? {} : { headers }),
       ...(timeoutMs === undefined ? {} : { timeoutMs: timeoutMs + replyGraceMs }),
     });
     const message = signal === undefined ? await reply : await this.#cancellable(reply, callId, signal);
@@ -93,7 +99,7 @@ export class RemoteModel {
   /** Runs one streamed call; chunks, order and failures are those of a local stream. The call is submitted at once. */
   stream(request: Fields | string = {}, options: RemoteStreamOptions = {}): RemoteStream {
     const { credit = 128, idleTimeoutMs = 120_000, ...rest } = options;
-    const settings = checked(callOptions, rest, 'call option', 'invalid_request');
+    const settings = checkedCallOptions(rest);
     return new RemoteStream({
       bus: this.#bus,
       modelId: this.id,

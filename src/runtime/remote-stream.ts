@@ -108,7 +108,7 @@ export class RemoteStream implements AsyncIterableIterator<Chunk> {
   #open(): void {
     const { bus, modelId, request, options, credit, idleTimeoutMs } = this.#init;
     const { signal } = options;
-    const headers = toHeaders(options);
+    const headers = toHeaders(options) ?? {};
     if (credit > 0) headers[headerNames.credit] = String(credit);
     bus.request(subjects.stream(modelId), request, { headers, idempotent: true, timeoutMs: answerTimeoutMs }).then(
       (message) => this.#opened(message),

@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { z } from 'zod';
+import { modelEventTypes } from '../../schemas/event.ts';
 import { type CallOptions, toSnakeCase } from '../../schemas/imodel.ts';
 import type { ModelState } from '../../schemas/state.ts';
 import { callRequest, cancelRequest, controlRequest, ctlRequest, resumeRequest } from '../../schemas/wire.ts';
@@ -66,7 +67,8 @@ class ModelHost {
     this.#on(subjects.resume(id), (message) => this.#resume(message));
     this.#on(subjects.state(id), (message) => message.respond({ ...this.#model.state, node: this.node }));
     this.#on(subjects.control(id), (message) => this.#control(message));
-    this.#closers.push(model.live.observe((event) => bus.publish(subjects.events(id, event.type), event)));
+    const eventSubjects = new Map(modelEventTypes.map((type) => [type, subjects.events(id, type)]));
+    this.#closers.push(model.live.observe((type, make) => bus.announce(eventSubjects.get(type) ?? '', make)));
     this.#sweep();
   }
 
@@ -110,24 +112,23 @@ class ModelHost {
 
   /** The call a request means: a new one, or the one that an earlier request with the same id has made. */
   #accept(message: Message, streaming: boolean): ApiCalling {
-    const options = fromHeaders(message.headers);
-    if (options.callId !== undefined) {
-      const known = this.#calls.get(options.callId);
-      if (known !== undefined) return known;
-    }
+    const { callId = replyToken(message), ...options } = fromHeaders(message.headers);
     const { live } = this.#model;
-    if (options.callId !== undefined && live.findCall(options.callId) !== undefined) {
-      throw IModelError.of('conflict', `A call with the id ${options.callId} has not ended`, {
-        callId: options.callId,
-      });
+    if (callId !== undefined) {
+      const known = this.#calls.get(callId);
+      if (known !== undefined) return known;
+      if (live.namedCall(callId) !== undefined) {
+        throw IModelError.of('conflict', `A call with the id ${callId} has not ended`, { callId });
+      }
     }
     const { stream: _stream, ...body } = checked(callRequest, message.value(), 'request', 'invalid_request') as Fields;
-    const call = this.#model.createApiCalling(streaming ? { ...body, stream: true } : body, options);
+    const request = streaming ? { ...body, stream: true } : body;
+    const call = this.#model.createApiCalling(request, callId === undefined ? {} : { callId });
     this.#calls.add(call.id, call);
     // Only a caller that chose the id can ask for it again.
-    call.onEnd(() => this.#calls.ended(call.id, options.callId !== undefined));
+    call.onEnd(() => this.#calls.ended(call.id, callId !== undefined));
     if (streaming) call.sink = this.#openStream(message, call);
-    live.submit(call, { ...options, callId: call.id });
+    live.submit(call, options);
     return call;
   }
 
@@ -210,6 +211,15 @@ class ModelHost {
     }, silentReaderMs / 3);
     unref(this.#sweepTimer);
   }
+}
+
+/**
+ * A request without an id in its headers is named by the last token of its reply subject, where that is long enough to be nobody else's:
+ * it stays the same when the request is sent again, and needs no header.
+ */
+function replyToken({ replyTo }: Message): string | undefined {
+  const token = replyTo?.slice(replyTo.lastIndexOf('.') + 1);
+  return token !== undefined && /^[A-Za-z0-9_-]{20,64}$/.test(token) ? token : undefined;
 }
 
 const credit = z.coerce.number().int().min(1).max(65_536);

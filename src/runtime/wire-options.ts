@@ -1,17 +1,18 @@
 import { type CallOptions, callOptions } from '../../schemas/imodel.ts';
 import type { Headers } from '../bus/bus.ts';
-import { headerNames, readHeader } from '../bus/headers.ts';
+import { headerNames, noHeaders, readHeader } from '../bus/headers.ts';
 import { checked } from './checked.ts';
 
-/** The options of a call, as the headers of its request carry them. Time travels as what is left, since clocks differ. */
-export function toHeaders(options: CallOptions): Record<string, string> {
+/** The options of a call, as the headers of its request carry them; undefined when there are none. Time travels as what is left, since clocks differ. */
+export function toHeaders(options: CallOptions): Record<string, string> | undefined {
   const headers: Record<string, string> = {};
   if (options.callId !== undefined) headers[headerNames.call] = options.callId;
   if (options.timeoutMs !== undefined) headers[headerNames.deadlineMs] = String(Math.ceil(options.timeoutMs));
   if (options.queueTimeoutMs !== undefined) headers[headerNames.queueMs] = String(Math.ceil(options.queueTimeoutMs));
   if (options.priority !== undefined) headers[headerNames.priority] = String(options.priority);
   if (options.caller !== undefined) headers[headerNames.caller] = options.caller;
-  return headers;
+  for (const _name in headers) return headers;
+  return undefined;
 }
 
 /**
@@ -20,6 +21,7 @@ export function toHeaders(options: CallOptions): Record<string, string> {
  * @throws IModelError `invalid_request` naming the header whose value does not fit.
  */
 export function fromHeaders(headers: Headers): CallOptions {
+  if (headers === noHeaders) return noOptions;
   const options: Record<string, string | number> = {};
   let any = false;
   for (const [header, option, isNumber] of mapping) {

@@ -1,0 +1,52 @@
+import { InvalidArgumentError, Option } from 'commander';
+
+/** Tells the program how a command ended. */
+export type Finish = (code: number) => void;
+
+/** How to reach a NATS server; see {@link natsOption} and {@link credentialsOption}. */
+export interface NatsFlags {
+  readonly nats?: string;
+  readonly creds?: string;
+}
+
+/** `--nats URL`, or the variable `NATS_URL`. */
+export function natsOption(description: string): Option {
+  return new Option('--nats <url>', description).env('NATS_URL');
+}
+
+/** `--creds FILE`. */
+export function credentialsOption(): Option {
+  return new Option('--creds <file>', 'credentials file for the NATS server (JWT and seed)');
+}
+
+/** `--json`. */
+export function jsonOption(description = 'print JSON for programs, one object a line'): Option {
+  return new Option('--json', description);
+}
+
+/** A time with or without a unit, in milliseconds: `30` and `30s` are seconds, `500ms`, `2m`. */
+export function parseDuration(text: string): number {
+  const [, digits, unit = 's'] = /^(\d+(?:\.\d+)?)(ms|s|m)?$/.exec(text.trim()) ?? [];
+  const ms = Number(digits) * (unit === 'ms' ? 1 : unit === 's' ? 1_000 : 60_000);
+  if (digits === undefined || ms <= 0) throw new InvalidArgumentError('Expected a time such as 30, 1.5s, 500ms or 2m.');
+  return ms;
+}
+
+/** As {@link parseDuration}, and `0` too. */
+export function parseDurationOrZero(text: string): number {
+  return /^0(ms|s|m)?$/.test(text.trim()) ? 0 : parseDuration(text);
+}
+
+/** A limit: a whole number of at least 1, or `none`, which is null. */
+export function parseLimit(text: string): number | null {
+  return text === 'none' ? null : parseCount(text);
+}
+
+/** A whole number of at least 1. */
+export function parseCount(text: string): number {
+  const value = Number(text);
+  if (!/^\d+$/.test(text) || value < 1 || !Number.isSafeInteger(value)) {
+    throw new InvalidArgumentError('Expected a whole number of at least 1.');
+  }
+  return value;
+}

@@ -21,7 +21,7 @@ export function findAgent(
   const place = wanted === program.executable ? 'in PATH' : `at \`${wanted}\``;
   throw IModelError.of(
     'unavailable',
-    `${program.title} was not found ${place}. Install it with \`${program.install}\`, or name its path in \`cli_path\` or ${program.pathVariable}`,
+    `${program.title} (\`${program.executable}\`) was not found ${place}. Install it with \`${program.install}\`, or name its path in \`cli_path\` or ${program.pathVariable}`,
     { reason: 'cli_not_found', retryable: false, source: 'tool' },
   );
 }

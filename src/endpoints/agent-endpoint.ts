@@ -12,7 +12,7 @@ import type { Endpoint, EndpointConfig, EndpointJob, EndpointReply, Fields } fro
 /** What an agent's endpoint is made from. */
 export interface AgentEndpointOptions {
   /** Defaults of every request, and what only the constructor may say (`cli_path`, `extra_args`, …). */
-  readonly kwargs?: Fields;
+  readonly kwargs?: Fields | undefined;
   /** The key of the vendor behind the agent, or the name of the variable that holds it; read at call time. @defaultValue the agent's own login */
   readonly apiKey?: string | null | undefined;
   /** Where the agent asks its vendor. @defaultValue the agent's own */
@@ -41,7 +41,7 @@ class AgentEndpoint<R extends AgentRequest> implements Endpoint {
   readonly config: EndpointConfig;
   readonly isCli = true;
   readonly requestOptions: z.ZodType;
-  readonly defaultLimits = { queueCapacity: 10, concurrency: 3 };
+  readonly defaultLimits: { readonly queueCapacity: number; readonly concurrency: number | null };
   readonly transportFields: readonly string[];
   readonly stopGraceMs: number;
   /** The last session that a call confirmed; null to begin anew. */
@@ -49,23 +49,28 @@ class AgentEndpoint<R extends AgentRequest> implements Endpoint {
   readonly #program: AgentProgram<R>;
   readonly #options: AgentEndpointOptions;
   readonly #handlers: AgentHandlers;
+  readonly #env: Readonly<Record<string, string | null>>;
   readonly #running = new Set<AbortController>();
   readonly #ends = new Set<Promise<unknown>>();
 
   constructor(program: AgentProgram<R>, options: AgentEndpointOptions) {
     this.#program = program;
     this.#options = options;
+    this.defaultLimits = program.limits ?? { queueCapacity: 10, concurrency: 3 };
     this.requestOptions = program.request;
     this.transportFields = [program.handlersOption, ...agentHandlerNames];
-    const { kwargs, handlers } = asConfig(() => this.#split(options.kwargs ?? {}));
+    const { env, ...given } = options.kwargs ?? {};
+    this.#env = { ...asConfig(() => readEnvironment(env)), ...options.env };
+    const { kwargs, handlers } = asConfig(() => this.#split(given));
     this.#handlers = handlers;
     const timeout = options.timeout ?? kwargs.timeout ?? defaultTimeout;
     this.stopGraceMs = (kwargs.kill_grace ?? 5) * 1_000 + 3_000;
+    const { path = 'query_cli' } = program;
     this.config = {
-      name: `${program.provider}_query_cli`,
+      name: `${program.provider}_${path}`,
       provider: program.provider,
-      baseUrl: options.baseUrl ?? 'internal',
-      endpoint: 'query_cli',
+      baseUrl: givenUrl(options.baseUrl),
+      endpoint: path,
       method: 'POST',
       authType: 'none',
       contentType: null,
@@ -78,7 +83,7 @@ class AgentEndpoint<R extends AgentRequest> implements Endpoint {
   }
 
   prepare(request: Fields): Fields {
-    for (const name of [...agentHostNames, ...this.#program.hostFields]) {
+    for (const name of ['env', ...agentHostNames, ...this.#program.hostFields]) {
       if (request[name] !== undefined)
         refuseField(name, request[name], 'only what builds the iModel may set it, never a request');
     }
@@ -108,8 +113,8 @@ class AgentEndpoint<R extends AgentRequest> implements Endpoint {
       job: { ...jobOf(job), signal: AbortSignal.any([job.signal, stopping.signal]) },
       handlers: readHandlers(this.#program.handlersOption, job.transport, this.#handlers),
       apiKey: this.#options.apiKey ?? null,
-      baseUrl: this.#options.baseUrl ?? null,
-      env: this.#options.env ?? {},
+      baseUrl: givenUrl(this.#options.baseUrl),
+      env: this.#env,
       hostEnvironment: this.#options.hostEnvironment ?? process.env,
     });
     this.#running.add(stopping);
@@ -184,6 +189,22 @@ class AgentEndpoint<R extends AgentRequest> implements Endpoint {
       },
     );
   }
+}
+
+function readEnvironment(env: unknown): Record<string, string | null> {
+  if (env === undefined || env === null) return {};
+  const entries = typeof env === 'object' ? Object.entries(env) : null;
+  if (entries?.every(([, value]) => typeof value === 'string' || value === null) === true)
+    return Object.fromEntries(entries);
+  // Never printed: it may hold keys.
+  throw IModelError.of('invalid_request', 'Expected `env` to hold texts by name, or null to remove one', {
+    path: 'env',
+  });
+}
+
+/** `internal` is what other versions wrote down for no address. */
+function givenUrl(url: string | null | undefined): string | null {
+  return url === undefined || url === 'internal' ? null : url;
 }
 
 /** The members of a job, which may be accessors of a class and would be lost by a spread. */

@@ -9,6 +9,7 @@ export const agentHandlerNames = [
   'on_tool_use',
   'on_tool_result',
   'on_final',
+  'on_input',
 ] as const;
 
 /** See {@link agentHandlerNames}. */
@@ -19,7 +20,8 @@ export type AgentHandlerName = (typeof agentHandlerNames)[number];
  * pending. One that throws or rejects fails the call and stops the program.
  *
  * They get: the program's own event (`on_system`); the text (`on_thinking`, `on_text`); `{ id, name, input }`; `{ tool_use_id, content, is_error }`;
- * and at the end, whatever it was, the response object (`on_final`).
+ * and at the end, whatever it was, the response object (`on_final`). `on_input` gets `{ id, prompt }` where an agent asks a human, and returns
+ * the answer.
  */
 export type AgentHandlers = Readonly<Partial<Record<AgentHandlerName, (value: unknown) => unknown>>>;
 

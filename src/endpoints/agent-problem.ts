@@ -33,6 +33,8 @@ export interface AgentProblem {
   readonly status: number | null;
   /** Milliseconds to wait, where somebody said so. */
   readonly retryAfterMs: number | null;
+  /** The program's own word for it, where it has a closer one than the kind. */
+  readonly reason?: string;
 }
 
 /** Kinds that can go away by themselves. */
@@ -99,7 +101,7 @@ export function problemOf(evidence: Evidence): AgentProblem {
 export function problemFailure(problem: AgentProblem, untouched: boolean, timeoutMs = 0): Failure {
   const { kind, message } = problem;
   const vendor = {
-    reason: kind,
+    reason: problem.reason ?? kind,
     retryable: passing.has(kind) && untouched,
     ...(problem.status === null ? {} : { status: problem.status }),
     ...(problem.retryAfterMs === null ? {} : { retryAfterMs: problem.retryAfterMs }),

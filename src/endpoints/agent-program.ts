@@ -55,6 +55,8 @@ export interface Launch {
   readonly args: readonly string[];
   /** Written to standard input, which is then closed. */
   readonly input: string;
+  /** Leaves standard input open for {@link AgentSession.answer}. @defaultValue false */
+  readonly keepsInput?: boolean;
   /** Added to the environment; null removes. */
   readonly env: Readonly<Record<string, string | null>>;
   /** A program that runs the agent's file, where the agent's own first line would pick the wrong one. */
@@ -81,6 +83,10 @@ export interface AgentProgram<R extends AgentRequest = AgentRequest> {
   readonly executable: string;
   /** The environment variable that may hold its path. */
   readonly pathVariable: string;
+  /** Path of its endpoint. @defaultValue 'query_cli' */
+  readonly path?: string;
+  /** @defaultValue 10 waiting and 3 at once */
+  readonly limits?: { readonly queueCapacity: number; readonly concurrency: number | null };
   /** What installs it. */
   readonly install: string;
   /** The version this was written against, and the oldest that is not refused outright. */

@@ -1,4 +1,5 @@
 import { randomUUID } from 'node:crypto';
+import type { Writable } from 'node:stream';
 import { IModelError } from '../errors.ts';
 import { childEnvironment, secretsOf } from '../process/environment.ts';
 import { runVariable } from '../process/live.ts';
@@ -102,6 +103,13 @@ async function runOnce<R extends AgentRequest>(options: AgentRunOptions<R>, plac
     env: environment,
     runId,
     input: launch.input,
+    ...(launch.keepsInput === true
+      ? {
+          keepInput: (stdin: Writable) => {
+            session.answer = (id, text) => stdin.write(`${JSON.stringify({ op: 'input', id, text })}\n`);
+          },
+        }
+      : {}),
     signal: job.signal,
     deadlineMs: (request.timeout ?? defaultTimeout) * 1_000,
     stallMs: request.stall_timeout === null ? null : (request.stall_timeout ?? defaultStallTimeout) * 1_000,

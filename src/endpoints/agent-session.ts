@@ -205,6 +205,19 @@ export class AgentSession {
     this.terminal = { ok: false, problem, metadata };
   }
 
+  /** Somebody is asked: hands the question to `on_input`, and its answer to the program. */
+  ask(id: string, prompt: string): void {
+    const handler = this.#options.handlers.on_input;
+    // Not awaited in the reading: the program may say more while a human thinks.
+    void Promise.resolve(handler === undefined ? '' : handler({ id, prompt })).then(
+      (text) => this.answer(id, typeof text === 'string' ? text : ''),
+      () => this.answer(id, ''),
+    );
+  }
+
+  /** Writes an answer to the program; set by whoever runs it. */
+  answer: (id: string, text: string) => void = () => {};
+
   /** Emits the last chunk of a run that succeeded, and hands the response to `on_final`. */
   close(exit: RunExit): void {
     this.#beginUnlessStarted();

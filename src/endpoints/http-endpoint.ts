@@ -7,6 +7,7 @@ import { readVendorError, record, type VendorError } from '../http/vendor-error.
 import { vendorFailure } from '../http/vendor-failure.ts';
 import { estimateTokens } from '../tokens/estimate.ts';
 import { Answer } from './answer.ts';
+import { decodeJson } from './decode-json.ts';
 import type { Endpoint, EndpointConfig, EndpointJob, EndpointReply, Fields } from './endpoint.ts';
 import { type Protocol, type SideRequests, VendorFault } from './protocol.ts';
 import { checkRequest } from './request-check.ts';
@@ -125,7 +126,7 @@ export class HttpEndpoint implements Endpoint {
         path: this.#path,
         headers: this.#headers(resolved.key, contentType, answer !== null),
         body,
-        signal: job.signal,
+        signal: job.abortSource ?? job.signal,
         headersTimeoutMs: this.#timeoutMs,
         idleTimeoutMs: this.#settings.idleTimeoutMs ?? this.#timeoutMs,
         sent: () => job.sent(),
@@ -141,7 +142,7 @@ export class HttpEndpoint implements Endpoint {
       return this.#read(reply, answer);
     } catch (error) {
       const thrown = error instanceof VendorFault ? this.#failure(error, resolved) : error;
-      if (open.reader !== null && !job.signal.aborted && IModelError.is(thrown)) {
+      if (open.reader !== null && !(job.abortSource ?? job.signal).aborted && IModelError.is(thrown)) {
         answer?.fail(thrown.failure, error instanceof VendorFault ? error.raw : undefined);
       }
       throw thrown;
@@ -168,6 +169,7 @@ export class HttpEndpoint implements Endpoint {
       payload: job.payload,
       transport: this.#transport(job),
       signal: job.signal,
+      origin: this.#origin,
       basePath: this.#path.slice(0, -this.config.endpoint.length).replace(/\/+$/, ''),
       send: async (method, path, { body, reader, signal = job.signal } = {}) => {
         const reply = await this.#connect().send({
@@ -269,17 +271,6 @@ export function joinUrl(baseUrl: string, path: string): URL {
     .join('/');
   url.hash = '';
   return url;
-}
-
-/** The body as JSON. @throws IModelError `malformed`, with the first 200 characters. */
-export function decodeJson(reply: HttpResponse): unknown {
-  const text = reply.body.toString('utf8');
-  try {
-    return JSON.parse(text);
-  } catch (cause) {
-    const message = `The reply is no JSON: ${(cause as Error).message}`;
-    throw IModelError.of('malformed', message, { excerpt: text.slice(0, 200) }, { cause });
-  }
 }
 
 function withoutNames(fields: Fields, names: readonly string[]): Fields {

@@ -28,6 +28,9 @@ export interface OpenaiChatOptions extends ChatReadingOptions {
   readonly adjust?: (payload: Fields, context: WireContext) => Fields;
   /** The vendor's own way to word its errors. */
   readonly readError?: Protocol['readError'];
+  /** Fields that go beside the body, and what happens around a call; see `Protocol`. */
+  readonly transportFields?: readonly string[];
+  readonly around?: Protocol['around'];
   /** Asks for usage in streams with `stream_options`. @defaultValue true */
   readonly streamUsage?: boolean;
   /** Whether prompts are counted against `limitTokens`. @defaultValue true */
@@ -56,7 +59,7 @@ export function openaiChat(options: OpenaiChatOptions = {}): HttpEndpointKind {
 }
 
 function openaiChatProtocol(options: OpenaiChatOptions): Protocol {
-  const { rename = {}, adjust, streamUsage = true, thinkTag, readError } = options;
+  const { rename = {}, adjust, streamUsage = true, thinkTag, readError, transportFields, around } = options;
   return {
     schema: schemaOf(options),
     framing: 'sse',
@@ -79,6 +82,8 @@ function openaiChatProtocol(options: OpenaiChatOptions): Protocol {
     faultIn: (body) => chatFault(body, options.failingReasons ?? []),
     openStream: (answer) => new OpenaiChatReading(answer, options),
     ...(readError === undefined ? {} : { readError }),
+    ...(transportFields === undefined ? {} : { transportFields }),
+    ...(around === undefined ? {} : { around }),
   };
 }
 

@@ -62,6 +62,8 @@ export interface SideRequests {
   /** The call's transport fields. */
   readonly transport: Fields;
   readonly signal: AbortSignal;
+  /** Scheme, host and port. */
+  readonly origin: string;
   /** The path of the base URL, without a slash at its end. */
   readonly basePath: string;
   /**

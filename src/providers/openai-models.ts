@@ -1,5 +1,6 @@
 import type { Fields } from '../endpoints/endpoint.ts';
 import type { WireContext } from '../endpoints/protocol.ts';
+import { record } from '../http/vendor-error.ts';
 
 const samplingFields = ['temperature', 'top_p', 'logprobs'];
 const reasoningOnlyRefuses = ['presence_penalty', 'frequency_penalty', 'logit_bias', 'top_logprobs'];
@@ -38,6 +39,16 @@ export function adjustForOpenaiModel(payload: Fields, { warn }: WireContext): Fi
     ? reasoningOnlyRefuses
     : [...reasoningOnlyRefuses, ...samplingFields];
   return leaveOut(adjusted, refused, model, warn);
+}
+
+/**
+ * Fits a request of the Responses API to what the named model takes: reasoning models get no sampling fields unless reasoning is off.
+ */
+export function adjustResponseForModel(payload: Fields, { warn }: WireContext): Fields {
+  const model = String(payload.model ?? '');
+  const effort = record(payload.reasoning)?.effort;
+  if (!isReasoningModel(model) || takesSampling(model, effort)) return payload;
+  return leaveOut(payload, ['temperature', 'top_p', 'top_logprobs'], model, warn);
 }
 
 /** From GPT-5.1 on, sampling fields are taken when reasoning is switched off. */

@@ -9,9 +9,9 @@ import { printState } from './state.ts';
 const actions = ['pause', 'resume', 'drain', 'close', 'limits', 'reset'] as const;
 
 interface ControlFlags extends BusFlags {
-  readonly limitRequests?: number | null;
-  readonly limitTokens?: number | null;
-  readonly concurrencyLimit?: number | null;
+  readonly limitRequests?: number | 'none';
+  readonly limitTokens?: number | 'none';
+  readonly concurrencyLimit?: number | 'none';
   readonly queueCapacity?: number;
 }
 
@@ -43,9 +43,9 @@ export function addControl(program: Command, finish: Finish): void {
 function controlRequest(action: (typeof actions)[number], flags: ControlFlags): ControlRequest {
   const { limitRequests, limitTokens, concurrencyLimit, queueCapacity } = flags;
   const limits = {
-    ...(limitRequests === undefined ? {} : { limit_requests: limitRequests }),
-    ...(limitTokens === undefined ? {} : { limit_tokens: limitTokens }),
-    ...(concurrencyLimit === undefined ? {} : { concurrency_limit: concurrencyLimit }),
+    ...(limitRequests === undefined ? {} : { limit_requests: limitOf(limitRequests) }),
+    ...(limitTokens === undefined ? {} : { limit_tokens: limitOf(limitTokens) }),
+    ...(concurrencyLimit === undefined ? {} : { concurrency_limit: limitOf(concurrencyLimit) }),
     ...(queueCapacity === undefined ? {} : { queue_capacity: queueCapacity }),
   };
   const [first] = Object.keys(limits);
@@ -56,4 +56,8 @@ function controlRequest(action: (typeof actions)[number], flags: ControlFlags): 
     throw new UsageError(`Expected limits only with the action \`limits\`, got \`${action}\` with \`${first}\``);
   }
   return action === 'limits' ? { action, ...limits } : { action };
+}
+
+function limitOf(flag: number | 'none'): number | null {
+  return flag === 'none' ? null : flag;
 }

@@ -4,7 +4,7 @@ import type { ModelState } from '../../schemas/state.ts';
 import type { Bus, Message } from '../bus/bus.ts';
 import { connect } from '../runtime/remote-model.ts';
 
-/** Asks every iModel on a bus who it is, as NATS tools ask services. */
+/** Where every iModel on a bus says who it is, as a NATS service does. */
 const infoSubject = '$SRV.INFO.imodel';
 
 /** Answers are waited for until none has come for this long, in milliseconds. */

@@ -37,9 +37,9 @@ export function parseDurationOrZero(text: string): number {
   return /^0(ms|s|m)?$/.test(text.trim()) ? 0 : parseDuration(text);
 }
 
-/** A limit: a whole number of at least 1, or `none`, which is null. */
-export function parseLimit(text: string): number | null {
-  return text === 'none' ? null : parseCount(text);
+/** A limit: a whole number of at least 1, or `none`. (Commander takes a null for an absent value.) */
+export function parseLimit(text: string): number | 'none' {
+  return text === 'none' ? text : parseCount(text);
 }
 
 /** A whole number of at least 1. */

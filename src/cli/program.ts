@@ -1,6 +1,5 @@
-import { readFileSync } from 'node:fs';
-import { createRequire } from 'node:module';
 import { Command, CommanderError } from 'commander';
+import { version } from '../version.ts';
 import type { Finish } from './options.ts';
 import { exitCodes, reportError } from './report-error.ts';
 
@@ -14,7 +13,7 @@ export async function run(words: readonly string[]): Promise<number> {
   let code: number = exitCodes.ok;
   const program = new Command('imodel')
     .description('Language models as actors: queued, limited, cancellable, and reached over a bus.')
-    .version(version(), '-v, --version', 'print the version')
+    .version(version, '-v, --version', 'print the version')
     .helpOption('-h, --help', 'print help')
     .helpCommand(false)
     .exitOverride()
@@ -60,9 +59,3 @@ Examples:
   imodel invoke openai/gpt-4o-mini "Why is it blue?"
   imodel serve --config models.yaml --nats nats://127.0.0.1:4222
   imodel stream gpt "Tell me a story" --nats nats://127.0.0.1:4222`;
-
-function version(): string {
-  const path = createRequire(import.meta.url).resolve('imodel/package.json');
-  const { version: text } = JSON.parse(readFileSync(path, 'utf8')) as { version: string };
-  return text;
-}

@@ -3,7 +3,7 @@ import { type CallOptions, callOptions } from '../../schemas/imodel.ts';
 import { IModelError, printValue } from '../errors.ts';
 
 /** Names whose values are never printed. */
-const secretNames = /key|token|secret|password|authorization|cookie|header/i;
+const secretNames = /key|token(?!s)|secret|password|authorization|cookie|header/i;
 
 /**
  * Checks what a caller gave us, strictly.

@@ -4,7 +4,7 @@ import type { Clock } from '../../actors/clock.ts';
 import type { Dispatcher, DispatcherEvent, DispatcherLimits, DispatcherView } from '../../actors/dispatcher.ts';
 import { type ModelActor, type ModelRegions, modelMachine, modeOf } from '../../actors/imodel.ts';
 import type { ModelEventMessage, ModelEventType } from '../../schemas/event.ts';
-import { failureOf } from '../../schemas/failure.ts';
+import { type Failure, failureOf } from '../../schemas/failure.ts';
 import type { CallOptions } from '../../schemas/imodel.ts';
 import type { ControlRequest } from '../../schemas/wire.ts';
 import type { Endpoint, Fields } from '../endpoints/endpoint.ts';
@@ -35,6 +35,10 @@ export class LiveModel implements CallOwner, ExecutorObserver {
   readonly id: string;
   readonly clock: Clock;
   readonly endpoint: Endpoint;
+  /** Milliseconds from dispatch to end of all calls that have ended, together. */
+  processingMs = 0;
+  /** Why the last call that did not complete ended. */
+  lastFailure: Failure | null = null;
   readonly #createId: () => string;
   readonly #actor: ModelActor;
   readonly #send: (event: DispatcherEvent) => void;
@@ -189,6 +193,9 @@ export class LiveModel implements CallOwner, ExecutorObserver {
   }
 
   ended(call: ApiCalling): void {
+    const { row, failure } = call;
+    if (row !== null && row.startedAt >= 0) this.processingMs += this.clock.now() - row.startedAt;
+    if (failure !== null) this.lastFailure = failure;
     this.#emit('post_invocation', call);
   }
 

@@ -9,6 +9,7 @@ import { failureHeaders, headerNames, readHeader } from '../bus/headers.ts';
 import { hostQueue, subjects } from '../bus/subjects.ts';
 import type { Fields } from '../endpoints/endpoint.ts';
 import { IModelError, toFailure } from '../errors.ts';
+import { announceModel } from './announce.ts';
 import type { ApiCalling } from './api-calling.ts';
 import { checked } from './checked.ts';
 import type { LiveModel } from './live-model.ts';
@@ -69,6 +70,8 @@ class ModelHost {
     this.#on(subjects.control(id), (message) => this.#control(message));
     const eventSubjects = new Map(modelEventTypes.map((type) => [type, subjects.events(id, type)]));
     this.#closers.push(model.live.observe((type, make) => bus.announce(eventSubjects.get(type) ?? '', make)));
+    const service = announceModel(model, bus, this.node);
+    this.#closers.push(() => service.close());
     this.#sweep();
   }
 

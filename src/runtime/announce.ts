@@ -1,0 +1,43 @@
+import type { Bus } from '../bus/bus.ts';
+import { type AnnouncedService, announceService, type ServiceEndpoint } from '../bus/service.ts';
+import { hostQueue, subjects } from '../bus/subjects.ts';
+import { version } from '../version.ts';
+import type { Servable } from './serve.ts';
+
+/**
+ * Makes a served iModel known as a NATS service of the name `imodel`, so that `imodel ls` and every NATS tool finds it. Its statistics
+ * count calls, those of both subjects together, and show its queue and its budget.
+ *
+ * @param node - Which process it is, for the metadata.
+ */
+export function announceModel(model: Servable, bus: Bus, node: string): AnnouncedService {
+  const { id, live } = model;
+  const startedAt = live.clock.now();
+  const endpoint = (name: 'invoke' | 'stream'): ServiceEndpoint => ({
+    name,
+    subject: subjects[name](id),
+    queue: hostQueue,
+    counts: () => {
+      const { counters, mode, queue, running, budget } = model.state;
+      const { submitted: requests, failed, aborted, skipped } = counters;
+      const { processingMs, lastFailure } = live;
+      const lastError = lastFailure?.message ?? '';
+      return {
+        requests,
+        errors: failed + aborted + skipped,
+        lastError,
+        processingMs,
+        data: { mode, queue, running, budget },
+      };
+    },
+  });
+  const { provider, model: modelName } = model.state;
+  return announceService(bus, {
+    name: 'imodel',
+    version,
+    description: `The iModel ${id}`,
+    metadata: { id, node, provider, model: modelName },
+    endpoints: [endpoint('invoke'), endpoint('stream')],
+    startedAt,
+  });
+}

@@ -7,7 +7,7 @@ import { busUnavailable } from './failures.ts';
  *
  * @param secrets - Texts that must not appear.
  */
-export function redact(text: string, secrets: readonly string[]): string {
+function redact(text: string, secrets: readonly string[]): string {
   let clean = text.replace(/(\w+:\/\/)[^@/\s]+@/g, '$1***@');
   for (const secret of secrets) clean = clean.replaceAll(secret, '***');
   return clean;

@@ -3,7 +3,7 @@ import { IModelError, printValue } from '../errors.ts';
 import type { Bus, Subscription } from './bus.ts';
 
 /** What an endpoint of a service has done so far. */
-export interface EndpointCounts {
+interface EndpointCounts {
   readonly requests: number;
   readonly errors: number;
   /** Message of the latest error; empty when there was none. @defaultValue '' */

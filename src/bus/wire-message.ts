@@ -77,7 +77,7 @@ export class WireMessage implements Message {
 }
 
 /** The headers of a client's message as a plain record; of several values of one name the first. */
-export function headersOf(message: Msg): Headers {
+function headersOf(message: Msg): Headers {
   if (message.headers === undefined) return noHeaders;
   // Without a prototype, since names come from outside.
   const record = Object.create(null) as Record<string, string>;

@@ -1,7 +1,7 @@
-import { execFileSync } from 'node:child_process';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { inspect } from 'node:util';
 import { nkeys } from 'nats';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
@@ -97,10 +97,8 @@ describe('a login by', () => {
 });
 
 describe('TLS', () => {
-  const tlsFiles = { ca: '', cert: '', key: '' };
-  beforeAll(() => {
-    Object.assign(tlsFiles, makeCertificates(directory));
-  });
+  const file = (name: string): string => fileURLToPath(new URL(`tls/${name}`, import.meta.url));
+  const tlsFiles = { ca: file('authority.pem'), cert: file('server.pem'), key: file('server.key') };
 
   it('is spoken with a server whose authority is known', async () => {
     await restart(`tls { cert_file: "${tlsFiles.cert}", key_file: "${tlsFiles.key}" }`);
@@ -217,54 +215,3 @@ describe('a permission that is missing', () => {
     await bus.flush();
   });
 });
-
-/** An authority, and a certificate of it for 127.0.0.1. */
-function makeCertificates(into: string): { ca: string; cert: string; key: string } {
-  const file = (name: string): string => join(into, name);
-  const openssl = (...args: string[]): void => void execFileSync('openssl', args, { stdio: 'pipe' });
-  const [ca, cert, key] = [file('ca.pem'), file('server.pem'), file('server.key')];
-  const ec = ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-nodes'];
-  openssl(
-    'req',
-    '-x509',
-    ...ec,
-    '-keyout',
-    file('ca.key'),
-    '-out',
-    ca,
-    '-days',
-    '2',
-    '-subj',
-    '/CN=imodel test authority',
-  );
-  openssl(
-    'req',
-    ...ec,
-    '-keyout',
-    key,
-    '-out',
-    file('server.csr'),
-    '-subj',
-    '/CN=127.0.0.1',
-    '-addext',
-    'subjectAltName=IP:127.0.0.1,DNS:localhost',
-  );
-  openssl(
-    'x509',
-    '-req',
-    '-in',
-    file('server.csr'),
-    '-CA',
-    ca,
-    '-CAkey',
-    file('ca.key'),
-    '-CAcreateserial',
-    '-out',
-    cert,
-    '-days',
-    '2',
-    '-copy_extensions',
-    'copy',
-  );
-  return { ca, cert, key };
-}

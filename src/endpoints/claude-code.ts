@@ -29,7 +29,7 @@ export const claudeCode: AgentProgram<ClaudeCodeRequest> = {
   testedVersion: '2.1.330',
   minimumVersion: '2.0.0',
   request: claudeCodeRequest,
-  hostFields: ['env', 'mcp_servers_env'],
+  hostFields: [],
   unsupported: {
     mcp_tools: 'has no such option: use `mcp_config` or `mcp_servers`, and `allowed_tools`',
     max_thinking_tokens: 'has no such option: use `effort`',

@@ -69,7 +69,7 @@ class Output:
         self._seq = 0
         self.closed = False
 
-    def emit(self, kind, **fields):
+    def emit(self, kind, /, **fields):
         with self._lock:
             if self.closed:
                 return
@@ -100,8 +100,9 @@ class Run:
         self.context = dict(request.get("context_variables") or {})
         self.inputs = {}
         self.speaker = None
+        self.calls = {}
 
-    def emit(self, kind, **fields):
+    def emit(self, kind, /, **fields):
         self.output.emit(kind, **fields)
 
     def log(self, level, message):
@@ -792,11 +793,13 @@ def classic_event(run, members, event):
     elif kind == "ToolCallEvent":
         for call in content.tool_calls or []:
             function = call.function
+            run.calls[call.id] = (sender, function.name)
             run.emit("tool_use", agent=sender, id=call.id, name=function.name, input=input_of(function.arguments))
     elif kind == "ToolResponseEvent":
         for answer in content.tool_responses or []:
+            caller, name = run.calls.get(answer.tool_call_id, (sender, getattr(answer, "name", None)))
             output = answer.content if isinstance(answer.content, str) else json.dumps(answer.content, default=str)
-            run.emit("tool_result", agent=sender, id=answer.tool_call_id, name=getattr(answer, "name", None), output=output, is_error=False)
+            run.emit("tool_result", agent=caller, id=answer.tool_call_id, name=name, output=output, is_error=False)
     elif kind == "TerminationEvent":
         return "max_rounds" if "max" in str(getattr(content, "termination_reason", "")).lower() else "terminated"
     elif kind == "ErrorEvent":
@@ -810,13 +813,14 @@ def finish_classic(run, response):
     if context is not None:
         run.context = dict(getattr(context, "data", context))
     cost = getattr(response, "cost", None)
-    usage = getattr(cost, "usage_including_cached_inference", None) if cost is not None else None
-    for model, entry in vars(usage).items() if usage is not None and hasattr(usage, "__dict__") else []:
-        if isinstance(entry, (int, float)) and model == "total_cost":
-            run.cost = float(entry)
-    for model, entry in (getattr(usage, "model_extra", None) or {}).items():
-        if isinstance(entry, dict):
-            run.add_usage(None, model, int(entry.get("prompt_tokens", 0)), int(entry.get("completion_tokens", 0)))
+    usage = getattr(cost, "usage_including_cached_inference", None)
+    if usage is None:
+        return
+    # Without prices it says 0, which would read as free.
+    run.cost = float(usage.total_cost) if getattr(usage, "total_cost", 0) else None
+    for model, entry in (getattr(usage, "models", None) or {}).items():
+        read = entry.get if isinstance(entry, dict) else lambda key, default=0, entry=entry: getattr(entry, key, default)
+        run.add_usage(None, model, int(read("prompt_tokens", 0) or 0), int(read("completion_tokens", 0) or 0))
 
 
 # --- A remote agent ---------------------------------------------------------------------------------------------------------------

@@ -16,7 +16,7 @@ import type { Chunk } from '../../../schemas/chunk.ts';
 import type { AgentEndpointOptions } from '../../../src/endpoints/agent-endpoint.ts';
 import { claudeCode, createClaudeCode } from '../../../src/endpoints/claude-code.ts';
 import { codex, createCodex } from '../../../src/endpoints/codex.ts';
-import type { Endpoint, EndpointJob, EndpointReply, Fields, UpstreamNote } from '../../../src/endpoints/endpoint.ts';
+import type { ChunkSink, Endpoint, EndpointReply, Fields, UpstreamNote } from '../../../src/endpoints/endpoint.ts';
 import { createGeminiCode, geminiCode } from '../../../src/endpoints/gemini-code.ts';
 import { createPi, pi } from '../../../src/endpoints/pi.ts';
 import { IModelError } from '../../../src/errors.ts';
@@ -157,36 +157,37 @@ export function benchWithCapture(
   return benchWithScript(agent, script, options);
 }
 
-async function runOnce(endpoint: Endpoint, request: Fields, options: RunOptions = {}): Promise<Outcome> {
+/** Runs one call on an endpoint. A request that is refused before it runs is an error too. */
+export async function runOnce(endpoint: Endpoint, request: Fields, options: RunOptions = {}): Promise<Outcome> {
   const chunks: Chunk[] = [];
   const notes: UpstreamNote[] = [];
-  const job: EndpointJob = {
-    callId: 'call',
-    payload: endpoint.prepare(request),
-    transport: options.transport ?? {},
-    sink:
-      options.sink === null
-        ? null
-        : {
-            write: (chunk) => {
-              chunks.push(chunk);
-              options.onChunk?.(chunk);
-              return true;
-            },
-            onDrain: (resume) => resume(),
-          },
-    signal: options.signal ?? new AbortController().signal,
-    sent: () => {},
-    answered: () => {},
-    journal: (note) => notes.push(note),
-  };
   try {
-    const reply = await endpoint.run(job);
+    const reply = await endpoint.run({
+      callId: 'call',
+      payload: endpoint.prepare(request),
+      transport: options.transport ?? {},
+      sink: options.sink === null ? null : collect(chunks, options.onChunk),
+      signal: options.signal ?? new AbortController().signal,
+      sent: () => {},
+      answered: () => {},
+      journal: (note) => notes.push(note),
+    });
     return { chunks, reply, error: null, notes, response: reply.response as Record<string, unknown> };
   } catch (error) {
     if (!IModelError.is(error)) throw error;
     return { chunks, reply: null, error, notes, response: {} };
   }
+}
+
+function collect(chunks: Chunk[], onChunk?: (chunk: Chunk) => void): ChunkSink {
+  return {
+    write: (chunk) => {
+      chunks.push(chunk);
+      onChunk?.(chunk);
+      return true;
+    },
+    onDrain: (resume) => resume(),
+  };
 }
 
 /** Processes that any run of this machine marked and that still live. */

@@ -1,0 +1,5 @@
+"""Where a hub keeps what it knows."""
+
+
+class MemoryKnowledgeStore:
+    pass

@@ -26,6 +26,9 @@ export const streamMessage = z.discriminatedUnion('kind', [
   z.object({ kind: z.literal('end'), seq: z.number().int().positive(), call: wireCall }),
 ]);
 
+/** A sign of life on the subject of a stream: no message of it, without a number. `last_seq` tells what should have arrived. */
+export const aliveMessage = z.object({ kind: z.literal('alive'), last_seq: z.number().int().nonnegative() });
+
 /**
  * Reply to `resume`, from the node that holds the stream: what was sent after `after_seq`. Follow `subject`, subscribed to beforehand, for
  * what comes after, and drop what was seen.

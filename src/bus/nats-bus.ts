@@ -262,7 +262,7 @@ export class NatsBus implements Bus {
 
   #answerFailure(replyTo: string, error: unknown, contentType: ContentType): void {
     const failure = toFailure(error);
-    this.publish(replyTo, { error: failure }, { contentType, headers: failureHeaders(failure) });
+    this.publish(replyTo, { failure }, { contentType, headers: failureHeaders(failure) });
   }
 
   /** A message whose body does not come: who sent it hears of it if it can. */

@@ -24,7 +24,8 @@ export function checked<S extends z.ZodType>(
   const unknownKey = issue?.code === 'unrecognized_keys' ? issue.keys[0] : undefined;
   const field = [...path, ...(unknownKey === undefined ? [] : [unknownKey])].join('.');
   const got = printField(value, unknownKey === undefined ? path : [...path, unknownKey]);
-  const expected = unknownKey === undefined ? (issue?.message ?? 'another value') : 'no such field';
+  const said = issue?.code === 'invalid_key' ? issue.issues[0]?.message : issue?.message;
+  const expected = unknownKey === undefined ? (said ?? 'another value') : 'no such field';
   const message =
     field === ''
       ? `Expected ${what}: ${expected}, got ${got}`

@@ -1,11 +1,13 @@
 import { type Chunk, chunkFromWire } from '../../schemas/chunk.ts';
 import type { CallOptions } from '../../schemas/imodel.ts';
-import { type CtlRequest, resumeReply, type StreamMessage, streamMessage, streamReply } from '../../schemas/wire.ts';
-import type { Bus, Message, Subscription } from '../bus/bus.ts';
+import { type CtlRequest, resumeReply, streamMessage, streamReply } from '../../schemas/wire.ts';
+import type { Bus, Message } from '../bus/bus.ts';
 import { headerNames } from '../bus/headers.ts';
+import { NumberedReader } from '../bus/numbered-reader.ts';
+import type { NumberedMessage } from '../bus/numbered-sender.ts';
 import { subjects } from '../bus/subjects.ts';
 import type { Fields } from '../endpoints/endpoint.ts';
-import { IModelError, toFailure } from '../errors.ts';
+import { IModelError } from '../errors.ts';
 import { checked } from './checked.ts';
 import { ChunkBuffer } from './chunk-buffer.ts';
 import { readReply } from './read-reply.ts';
@@ -15,8 +17,11 @@ import { toHeaders } from './wire-options.ts';
 /** How often a reader that gives credit says that it is still there, in milliseconds. */
 const heartbeatMs = 10_000;
 
-/** How long a stream request, a resume or a cancelled stream's end is waited for, in milliseconds. */
+/** How long the answer to a stream request or a cancelled stream's end is waited for, in milliseconds. */
 const answerTimeoutMs = 5_000;
+
+/** How long one question for lost messages waits, in milliseconds. */
+const resumeTimeoutMs = 1_000;
 
 /** What a remote stream is made from. @internal */
 export interface RemoteStreamInit {
@@ -36,27 +41,28 @@ export class RemoteStream implements AsyncIterableIterator<Chunk> {
   /** The call's id, chosen by this side. */
   readonly callId: string;
   readonly #init: RemoteStreamInit;
-  readonly #subscription: Subscription;
+  readonly #reader: NumberedReader;
   readonly #buffer: ChunkBuffer;
-  /** Messages that came ahead of a gap, by their number. */
-  readonly #early = new Map<number, StreamMessage>();
-  #nextSeq = 1;
   #unreported = 0;
   #node: string | null = null;
   #call: RemoteCall | null = null;
   #error: unknown = null;
-  #resuming = false;
   #finished = false;
-  #heardAt = performance.now();
-  readonly #timers: NodeJS.Timeout[] = [];
+  #heartbeat: NodeJS.Timeout | undefined;
 
   /** @internal */
   constructor(init: RemoteStreamInit) {
     this.#init = init;
     this.callId = init.options.callId;
     this.#buffer = new ChunkBuffer(Number.POSITIVE_INFINITY, () => {});
-    const subject = subjects.chunks(init.modelId, this.callId);
-    this.#subscription = init.bus.subscribe(subject, (message) => this.#receive(message));
+    this.#reader = new NumberedReader({
+      bus: init.bus,
+      subject: subjects.chunks(init.modelId, this.callId),
+      idleTimeoutMs: init.idleTimeoutMs,
+      ask: (afterSeq) => this.#ask(afterSeq),
+      take: (message) => this.#take(message),
+      fail: (error) => this.#fail(error),
+    });
     this.#open();
   }
 
@@ -106,7 +112,7 @@ export class RemoteStream implements AsyncIterableIterator<Chunk> {
   }
 
   #open(): void {
-    const { bus, modelId, request, options, credit, idleTimeoutMs } = this.#init;
+    const { bus, modelId, request, options, credit } = this.#init;
     const { signal } = options;
     const headers = toHeaders(options) ?? {};
     if (credit > 0) headers[headerNames.credit] = String(credit);
@@ -114,8 +120,10 @@ export class RemoteStream implements AsyncIterableIterator<Chunk> {
       (message) => this.#opened(message),
       (error: unknown) => this.#fail(error),
     );
-    if (credit > 0) this.#every(heartbeatMs, () => this.#tell({ type: 'extend', call_id: this.callId }));
-    this.#every(Math.min(1_000, idleTimeoutMs), () => this.#checkIdle(idleTimeoutMs));
+    if (credit > 0) {
+      this.#heartbeat = setInterval(() => this.#tell({ type: 'extend', call_id: this.callId }), heartbeatMs);
+      this.#heartbeat.unref();
+    }
     if (signal === undefined) return;
     const abort = (): void => {
       const reason = signal.reason instanceof Error ? signal.reason.message : String(signal.reason);
@@ -133,51 +141,24 @@ export class RemoteStream implements AsyncIterableIterator<Chunk> {
     }
   }
 
-  #receive(message: Message): void {
-    const parsed = streamMessage.safeParse(message.value());
+  #take(message: NumberedMessage): void {
+    const parsed = streamMessage.safeParse(message);
     if (!parsed.success) {
-      this.#fail(
-        IModelError.of('malformed', `A message of stream ${this.callId} could not be read`, { source: 'bus' }),
-      );
-      return;
+      const text = `A message of stream ${this.callId} could not be read`;
+      this.#fail(IModelError.of('malformed', text, { source: 'bus' }));
+    } else if (parsed.data.kind === 'chunk') {
+      this.#buffer.write(chunkFromWire(parsed.data));
+    } else {
+      this.#end(new RemoteCall(parsed.data.call));
     }
-    this.#heardAt = performance.now();
-    this.#take(parsed.data);
   }
 
-  #take(message: StreamMessage): void {
-    if (message.seq < this.#nextSeq) return;
-    if (message.seq > this.#nextSeq) {
-      this.#early.set(message.seq, message);
-      this.#resume();
-      return;
-    }
-    this.#nextSeq += 1;
-    if (message.kind === 'chunk') this.#buffer.write(chunkFromWire(message));
-    else this.#end(new RemoteCall(message.call));
-    const early = this.#early.get(this.#nextSeq);
-    if (early === undefined) return;
-    this.#early.delete(this.#nextSeq);
-    this.#take(early);
-  }
-
-  /** Asks the holder for what is missing. */
-  #resume(): void {
-    if (this.#resuming) return;
-    this.#resuming = true;
-    const body = { call_id: this.callId, after_seq: this.#nextSeq - 1 };
-    this.#init.bus
-      .request(subjects.resume(this.#init.modelId), body, { timeoutMs: answerTimeoutMs })
-      .then((message) => {
-        this.#resuming = false;
-        for (const kept of checked(resumeReply, readReply(message), 'reply', 'invalid_request').messages)
-          this.#take(kept);
-      })
-      .catch((cause: unknown) => {
-        this.#resuming = false;
-        const text = `Chunks of call ${this.callId} were lost after number ${this.#nextSeq - 1}: ${toFailure(cause).message}`;
-        this.#fail(IModelError.of('unavailable', text, { source: 'bus' }, { cause }));
-      });
+  /** What the host still has after a number. */
+  async #ask(afterSeq: number): Promise<readonly unknown[]> {
+    const body = { call_id: this.callId, after_seq: afterSeq };
+    const subject = subjects.resume(this.#init.modelId);
+    const message = await this.#init.bus.request(subject, body, { timeoutMs: resumeTimeoutMs });
+    return checked(resumeReply, readReply(message), 'reply', 'invalid_request').messages;
   }
 
   #end(call: RemoteCall): void {
@@ -193,8 +174,8 @@ export class RemoteStream implements AsyncIterableIterator<Chunk> {
   }
 
   #close(): void {
-    this.#subscription.close();
-    for (const timer of this.#timers) clearInterval(timer);
+    this.#reader.close();
+    clearInterval(this.#heartbeat);
     this.#buffer.close();
   }
 
@@ -214,17 +195,5 @@ export class RemoteStream implements AsyncIterableIterator<Chunk> {
     } catch (error) {
       this.#fail(error);
     }
-  }
-
-  #checkIdle(idleTimeoutMs: number): void {
-    if (performance.now() - this.#heardAt < idleTimeoutMs) return;
-    const text = `No message of stream ${this.callId} came for ${idleTimeoutMs} ms`;
-    this.#fail(IModelError.of('timed_out', text, { phase: 'stream', timeoutMs: idleTimeoutMs, source: 'bus' }));
-  }
-
-  #every(intervalMs: number, action: () => void): void {
-    const timer = setInterval(action, intervalMs);
-    timer.unref();
-    this.#timers.push(timer);
   }
 }

@@ -13,12 +13,16 @@ import { announceModel } from './announce.ts';
 import type { ApiCalling } from './api-calling.ts';
 import { checked } from './checked.ts';
 import type { LiveModel } from './live-model.ts';
+import { ReaderWatch } from './reader-watch.ts';
 import { RecentCalls } from './recent-calls.ts';
 import { ServedStream } from './served-stream.ts';
 import { fromHeaders } from './wire-options.ts';
 
 /** How long a node that does not hold a call waits before it says so: the node that does should be heard first. In milliseconds. */
 const notMineDelayMs = 100;
+
+/** How often the streams are looked after, in milliseconds. */
+const sweepMs = 400;
 
 /** A reader that gives credit and is silent for this long is gone, and its call is cancelled. In milliseconds. */
 const silentReaderMs = 30_000;
@@ -53,6 +57,7 @@ class ModelHost {
   /** Calls that came over the bus, by id: the same request sent twice is the same call. */
   readonly #calls: RecentCalls<ApiCalling>;
   readonly #streams: RecentCalls<ServedStream>;
+  readonly #readers: ReaderWatch;
   #sweepTimer: unknown;
 
   constructor(model: Servable, bus: Bus) {
@@ -60,6 +65,7 @@ class ModelHost {
     this.#bus = bus;
     this.#calls = new RecentCalls(model.live.clock);
     this.#streams = new RecentCalls(model.live.clock);
+    this.#readers = new ReaderWatch(bus, model.live.clock);
     const { id } = model;
     this.#on(subjects.invoke(id), (message) => this.#invoke(message), hostQueue);
     this.#on(subjects.stream(id), (message) => this.#stream(message), hostQueue);
@@ -136,12 +142,10 @@ class ModelHost {
   }
 
   #openStream(message: Message, call: ApiCalling): ServedStream {
-    const stream = new ServedStream({
+    const stream = new ServedStream(call, this.#model.live.clock, {
       bus: this.#bus,
-      call,
       subject: subjects.chunks(this.#model.id, call.id),
       contentType: message.contentType === 'text/plain' ? 'application/json' : message.contentType,
-      clock: this.#model.live.clock,
       credit: readCredit(message),
     });
     this.#streams.add(call.id, stream);
@@ -202,16 +206,17 @@ class ModelHost {
     message.respond({ ...this.#model.state, node: this.node });
   }
 
-  /** Cancels the streams of readers that promised to be heard and are not. One timer for all of them. */
+  /** Shows readers that their streams live, and cancels the streams of readers that are gone. One timer for all of them. */
   #sweep(): void {
     const { clock } = this.#model.live;
     this.#sweepTimer = clock.setTimeout(() => {
       const silentSince = clock.now() - silentReaderMs;
       for (const stream of this.#streams.live()) {
         if (stream.credited && stream.heardAt < silentSince) stream.call.cancel('its reader is silent');
+        else void this.#readers.check(stream);
       }
       this.#sweep();
-    }, silentReaderMs / 3);
+    }, sweepMs);
     unref(this.#sweepTimer);
   }
 }

@@ -1,0 +1,148 @@
+import { IModelError, toFailure } from '../errors.ts';
+import type { Bus, Subscription } from './bus.ts';
+import type { NumberedMessage } from './numbered-sender.ts';
+
+/** A reader that has heard nothing for so long asks whether it missed the end, in milliseconds. */
+const quietMs = 5_000;
+
+/** How long a sender that does not answer is asked again before it counts as gone, in milliseconds. */
+const recoveryMs = 10_000;
+
+/** How long to wait between two such questions, in milliseconds. */
+const recoveryPauseMs = 250;
+
+/** What a {@link NumberedReader} is made from. */
+export interface NumberedReaderOptions {
+  readonly bus: Bus;
+  readonly subject: string;
+  /** Milliseconds without any message, signs of life included, before the stream fails. */
+  readonly idleTimeoutMs: number;
+  /** Asks the sender for everything after a number. */
+  readonly ask: (afterSeq: number) => Promise<readonly unknown[]>;
+  /** Takes the messages: each once, in order, from number 1 on. */
+  readonly take: (message: NumberedMessage) => void;
+  /** Hears, once, that the stream cannot go on. */
+  readonly fail: (error: IModelError) => void;
+}
+
+/**
+ * Reads one numbered stream from its subject. Gaps are noticed, what was lost is asked for again, and where it is kept no more the
+ * stream fails: it never skips.
+ */
+export class NumberedReader {
+  readonly #options: NumberedReaderOptions;
+  readonly #subscription: Subscription;
+  /** Messages that came ahead of a gap, by number. */
+  readonly #early = new Map<number, NumberedMessage>();
+  readonly #timer: NodeJS.Timeout;
+  #nextSeq = 1;
+  #heardAt = performance.now();
+  #recovering = false;
+  #closed = false;
+
+  /** Subscribes at once. */
+  constructor(options: NumberedReaderOptions) {
+    this.#options = options;
+    this.#subscription = options.bus.subscribe(options.subject, (message) => this.#receive(message.value()));
+    this.#timer = setInterval(() => this.#look(), Math.min(1_000, options.idleTimeoutMs / 2));
+    this.#timer.unref();
+    void this.#follow();
+  }
+
+  /** Stops reading. */
+  close(): void {
+    this.#closed = true;
+    clearInterval(this.#timer);
+    this.#subscription.close();
+  }
+
+  #receive(value: unknown): void {
+    if (this.#closed) return;
+    this.#heardAt = performance.now();
+    const message = value as Partial<NumberedMessage> | null;
+    if (typeof message !== 'object' || message === null) return this.#malformed();
+    if (message.kind === 'alive') {
+      if (Number(message.last_seq) >= this.#nextSeq) this.#recover();
+      return;
+    }
+    if (typeof message.kind !== 'string' || !Number.isSafeInteger(message.seq)) return this.#malformed();
+    this.#take(message as NumberedMessage);
+  }
+
+  #take(message: NumberedMessage): void {
+    if (this.#closed || message.seq < this.#nextSeq) return;
+    if (message.seq > this.#nextSeq) {
+      this.#early.set(message.seq, message);
+      this.#recover();
+      return;
+    }
+    this.#nextSeq += 1;
+    this.#options.take(message);
+    const early = this.#early.get(this.#nextSeq);
+    if (early === undefined) return;
+    this.#early.delete(this.#nextSeq);
+    this.#take(early);
+  }
+
+  /** After a reconnect the sender may have gone on without this reader. */
+  async #follow(): Promise<void> {
+    let connected = true;
+    for await (const status of this.#options.bus.status) {
+      if (this.#closed) return;
+      if (status.type === 'disconnected') connected = false;
+      if (status.type !== 'connected' || connected) continue;
+      connected = true;
+      this.#recover();
+    }
+  }
+
+  #look(): void {
+    const { idleTimeoutMs, subject } = this.#options;
+    const silentMs = performance.now() - this.#heardAt;
+    if (silentMs >= idleTimeoutMs) {
+      const text = `No message came on \`${subject}\` for ${idleTimeoutMs} ms`;
+      this.#fail(IModelError.of('timed_out', text, { phase: 'stream', timeoutMs: idleTimeoutMs, source: 'bus' }));
+    } else if (silentMs >= quietMs) {
+      this.#recover();
+    }
+  }
+
+  #recover(): void {
+    if (this.#recovering || this.#closed) return;
+    this.#recovering = true;
+    void this.#askAgain().finally(() => {
+      this.#recovering = false;
+    });
+  }
+
+  async #askAgain(): Promise<void> {
+    const until = performance.now() + recoveryMs;
+    while (!this.#closed) {
+      try {
+        for (const message of await this.#options.ask(this.#nextSeq - 1)) this.#receive(message);
+        this.#heardAt = performance.now();
+        return;
+      } catch (cause) {
+        const failure = toFailure(cause);
+        const isAway = ['no_responder', 'unavailable', 'timed_out'].includes(failure.code);
+        if (!isAway || performance.now() >= until) {
+          const text = `Messages of \`${this.#options.subject}\` were lost after number ${this.#nextSeq - 1}: ${failure.message}`;
+          this.#fail(IModelError.of('unavailable', text, { source: 'bus' }, { cause }));
+          return;
+        }
+        await new Promise((resolve) => setTimeout(resolve, recoveryPauseMs));
+      }
+    }
+  }
+
+  #malformed(): void {
+    const text = `A message on \`${this.#options.subject}\` could not be read`;
+    this.#fail(IModelError.of('malformed', text, { source: 'bus' }));
+  }
+
+  #fail(error: IModelError): void {
+    if (this.#closed) return;
+    this.close();
+    this.#options.fail(error);
+  }
+}

@@ -1,0 +1,44 @@
+import type { Clock } from '../../actors/clock.ts';
+import type { Bus } from '../bus/bus.ts';
+import type { ServedStream } from './served-stream.ts';
+
+/** How often in a row nobody must be found before a reader counts as gone. */
+const strikes = 2;
+
+/** After a reconnect readers need time to be back too, in milliseconds. */
+const settlingMs = 5_000;
+
+/**
+ * Finds streams that nobody reads: the server tells at once when the subject of a message has no subscriber, which is so within
+ * moments of a reader's death. A call without a reader is cancelled, since somebody pays for it.
+ */
+export class ReaderWatch {
+  readonly #clock: Clock;
+  readonly #missed = new WeakMap<ServedStream, number>();
+  #settledAt = Number.NEGATIVE_INFINITY;
+
+  constructor(bus: Bus, clock: Clock) {
+    this.#clock = clock;
+    void this.#follow(bus);
+  }
+
+  /** Shows the reader of a stream that it lives, and cancels its call when there has been no reader for a while. */
+  async check(stream: ServedStream): Promise<void> {
+    const isHeard = await stream.probe();
+    if (isHeard || this.#clock.now() < this.#settledAt) {
+      this.#missed.delete(stream);
+      return;
+    }
+    const missed = (this.#missed.get(stream) ?? 0) + 1;
+    this.#missed.set(stream, missed);
+    if (missed >= strikes) stream.call.cancel('nobody reads it');
+  }
+
+  async #follow(bus: Bus): Promise<void> {
+    let isFirst = true;
+    for await (const { type } of bus.status) {
+      if (type === 'connected' && !isFirst) this.#settledAt = this.#clock.now() + settlingMs;
+      isFirst = false;
+    }
+  }
+}

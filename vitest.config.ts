@@ -3,8 +3,8 @@ import { defineConfig } from 'vitest/config';
 export default defineConfig({
   test: {
     include: ['test/**/*.test.ts'],
-    // Finds or installs a NATS server once, before any file runs.
-    globalSetup: ['test/nats-server.ts'],
+    // Before any file runs: finds or installs a NATS server, and builds the program that some tests start.
+    globalSetup: ['test/nats-server.ts', 'test/build.ts'],
     testTimeout: 30_000,
     hookTimeout: 60_000,
     // Two cores: more workers only make sockets and timers late.

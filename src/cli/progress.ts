@@ -49,7 +49,7 @@ export class Progress {
   }
 
   #draw(frame: number): void {
-    const passed = formatDuration(Math.floor((performance.now() - this.#startedAt) / 1_000) * 1_000).replace('.00', '');
+    const passed = formatDuration(Math.floor((performance.now() - this.#startedAt) / 1_000) * 1_000);
     this.#stream.write(`${clearLine}${frames[frame % frames.length]} ${this.#label} ${passed}`);
     this.#shown = true;
     this.#timer = setTimeout(() => this.#draw(frame + 1), frameMs);

@@ -59,14 +59,15 @@ export class NumberedReader {
   #receive(value: unknown): void {
     if (this.#closed) return;
     this.#heardAt = performance.now();
-    const message = value as Partial<NumberedMessage> | null;
-    if (typeof message !== 'object' || message === null) return this.#malformed();
-    if (message.kind === 'alive') {
+    const message = (typeof value === 'object' ? value : null) as Partial<NumberedMessage> | null;
+    if (message?.kind === 'alive') {
       if (Number(message.last_seq) >= this.#nextSeq) this.#recover();
-      return;
+    } else if (typeof message?.kind === 'string' && Number.isSafeInteger(message.seq)) {
+      this.#take(message as NumberedMessage);
+    } else {
+      const text = `A message on \`${this.#options.subject}\` could not be read`;
+      this.#fail(IModelError.of('malformed', text, { source: 'bus' }));
     }
-    if (typeof message.kind !== 'string' || !Number.isSafeInteger(message.seq)) return this.#malformed();
-    this.#take(message as NumberedMessage);
   }
 
   #take(message: NumberedMessage): void {
@@ -133,11 +134,6 @@ export class NumberedReader {
         await new Promise((resolve) => setTimeout(resolve, recoveryPauseMs));
       }
     }
-  }
-
-  #malformed(): void {
-    const text = `A message on \`${this.#options.subject}\` could not be read`;
-    this.#fail(IModelError.of('malformed', text, { source: 'bus' }));
   }
 
   #fail(error: IModelError): void {

@@ -79,7 +79,7 @@ describe('a body above the limit', () => {
     await host.flush();
     const reply = await caller.request(subject, 'x'.repeat(3_000_000), { timeoutMs: 10_000 });
     expect(reply.headers['Nats-Service-Error-Code']).toBe('413');
-    expect(reply.value()).toMatchObject({ error: { code: 'payload_too_large', limitBytes: 2_000_000 } });
+    expect(reply.value()).toMatchObject({ failure: { code: 'payload_too_large', limitBytes: 2_000_000 } });
     caller.publish(subject, 'x'.repeat(3_000_000));
     await until(() => errors.length === 2, 'the second report');
     expect(heard).toBe(0);
@@ -91,7 +91,7 @@ describe('a body above the limit', () => {
     host.subscribe(subject, (message) => message.respond('x'.repeat(3_000_000)));
     await host.flush();
     const reply = await caller.request(subject, {}, { timeoutMs: 10_000 });
-    expect(reply.value()).toMatchObject({ error: { code: 'payload_too_large' } });
+    expect(reply.value()).toMatchObject({ failure: { code: 'payload_too_large' } });
     const modest = await bus(small);
     const generous = await bus();
     generous.subscribe(`${subject}.big`, (message) => message.respond('x'.repeat(3_000_000)));
@@ -185,7 +185,7 @@ describe('a message that announces nonsense', () => {
     host.subscribe(subject, (message) => message.respond({ ok: true }));
     await host.flush();
     const reply = await caller.request(subject, undefined, { headers, timeoutMs: 10_000 });
-    expect(reply.value()).toMatchObject({ error: { code: expect.stringMatching(/malformed|no_responder/) } });
+    expect(reply.value()).toMatchObject({ failure: { code: expect.stringMatching(/malformed|no_responder/) } });
     caller.publish(subject, undefined, { headers });
     expect((await caller.request(subject, {}, { timeoutMs: 10_000 })).value()).toEqual({ ok: true });
     await until(() => errors.length === 2, 'both reports');
@@ -206,7 +206,7 @@ describe('a message that announces nonsense', () => {
     const caller = await bus();
     const headers = announce({ 'Imodel-Body': `${body}.x`, 'Imodel-Parts': '3', 'Imodel-Size': '1000000' });
     const reply = await caller.request(subject, undefined, { headers, timeoutMs: 10_000 });
-    expect(reply.value()).toMatchObject({ error: { code: 'malformed' } });
+    expect(reply.value()).toMatchObject({ failure: { code: 'malformed' } });
   });
 
   it('can be made by any client that follows the three headers', async () => {

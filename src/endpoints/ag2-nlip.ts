@@ -91,7 +91,14 @@ class Ag2NlipEndpoint implements Endpoint {
     const agent = request.agent_name ?? defaults.agentName;
     const session = new AgentSession({
       ...{ provider: 'ag2', sink: job.sink, model: agent, cwd: '', cliVersion: null, keepRaw: false },
-      ...{ maxChunks: 10_000, includeSummary: true, startMetadata: {}, warnings: [], journal: () => {} },
+      ...{
+        maxChunks: 10_000,
+        includeSummary: true,
+        startMetadata: {},
+        warnings: [],
+        journal: () => {},
+        mask: (text) => text,
+      },
       handlers: readHandlers(handlersOption, job.transport, this.#handlers),
     });
     session.start({ agents: [agent] }, {});

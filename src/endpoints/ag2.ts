@@ -148,7 +148,7 @@ function keyed<R extends AgentRequest>(agentProgram: AgentProgram<R>, keys: Keys
       const { input, ...rest } = agentProgram.launch(request, context);
       const sent = JSON.parse(input) as { llm?: Record<string, Model> };
       for (const [name, key] of Object.entries(keys)) if (sent.llm?.[name] !== undefined) sent.llm[name].api_key = key;
-      return { ...rest, input: `${JSON.stringify(sent)}\n` };
+      return { ...rest, input: `${JSON.stringify(sent)}\n`, secrets: Object.values(keys) };
     },
   };
 }

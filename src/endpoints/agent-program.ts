@@ -57,6 +57,8 @@ export interface Launch {
   readonly input: string;
   /** Leaves standard input open for {@link AgentSession.answer}. @defaultValue false */
   readonly keepsInput?: boolean;
+  /** Texts of the input that must not show up in an error; those of the environment are known. */
+  readonly secrets?: readonly string[];
   /** Added to the environment; null removes. */
   readonly env: Readonly<Record<string, string | null>>;
   /** A program that runs the agent's file, where the agent's own first line would pick the wrong one. */

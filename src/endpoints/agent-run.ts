@@ -4,6 +4,7 @@ import { IModelError } from '../errors.ts';
 import { childEnvironment, secretsOf } from '../process/environment.ts';
 import { runVariable } from '../process/live.ts';
 import { type ProgramEnd, runProgram } from '../process/run-program.ts';
+import { maskSecrets } from '../process/stderr-tail.ts';
 import { TemporaryFolder } from '../process/temporary-folder.ts';
 import { findAgent, requireVersion } from './agent-command.ts';
 import { type AgentEvent, isObject } from './agent-event.ts';
@@ -81,6 +82,8 @@ async function runOnce<R extends AgentRequest>(options: AgentRunOptions<R>, plac
   const command = launch.interpreter === undefined ? [path] : [launch.interpreter, path];
   const cliVersion =
     request.verify_version === true ? await requireVersion(program, command, environment, workspace.cwd) : null;
+  const secrets = [...secretsOf(environment), ...(launch.secrets ?? []), ...(apiKey === null ? [] : [apiKey])];
+  const mask = (text: string) => maskSecrets(text, secrets);
   const session = new AgentSession({
     provider: program.provider,
     sink: job.sink,
@@ -94,6 +97,7 @@ async function runOnce<R extends AgentRequest>(options: AgentRunOptions<R>, plac
     startMetadata: launch.start ?? {},
     warnings: launch.warnings ?? [],
     journal: (note) => job.journal?.(note),
+    mask,
   });
   const output = new AgentOutput(program.createReader(session, request), session, job);
   const end = await runProgram({
@@ -116,14 +120,14 @@ async function runOnce<R extends AgentRequest>(options: AgentRunOptions<R>, plac
     killGraceMs: (request.kill_grace ?? defaults.killGrace) * 1_000,
     lingerMs,
     maxLineBytes: request.max_line_bytes ?? defaults.maxLineBytes,
-    secrets: secretsOf(environment),
+    secrets,
     onStarted: () => job.sent(),
     onLine: (line, whole) => output.take(line, whole),
     onOversized: () =>
       session.note('warning', { message: 'A line of output was longer than `max_line_bytes` and was dropped' }),
     isSettled: () => session.terminal !== null,
   });
-  return settle(options, session, output, end, { command, environment, cwd: workspace.cwd });
+  return settle(options, session, output, end, { command, environment, cwd: workspace.cwd, mask });
 }
 
 /** Reads lines as events; what is none is kept as noise. */
@@ -167,16 +171,13 @@ async function settle<R extends AgentRequest>(
   session: AgentSession,
   output: AgentOutput,
   end: ProgramEnd,
-  start: {
-    readonly command: readonly string[];
-    readonly environment: Readonly<Record<string, string>>;
-    readonly cwd: string;
-  },
+  start: Parameters<typeof explained>[2] & { readonly mask: (text: string) => string },
 ): Promise<EndpointReply> {
   const { program, request, job } = options;
   if (job.signal.aborted) throw job.signal.reason;
   const judged = judge(program, session, output, end, request);
-  const problem = judged === null || output.understood ? judged : await explained(program, judged, start);
+  const found = judged === null || output.understood ? judged : await explained(program, judged, start);
+  const problem = found === null ? null : { ...found, message: start.mask(found.message) };
   if (problem === null) {
     const { code, signal } = end.exit;
     if (end.endedBy === 'itself' && code !== 0) {

@@ -39,6 +39,8 @@ export interface SessionOptions {
   /** Goes into the first chunk beside what the program says. */
   readonly startMetadata: AgentEvent;
   readonly warnings: readonly string[];
+  /** Takes keys out of what a program says about failures, since vendors repeat the key they refuse. */
+  readonly mask: (text: string) => string;
   /** Hears of events that nobody knows. */
   readonly journal: (note: UpstreamNote) => void;
 }
@@ -119,7 +121,9 @@ export class AgentSession {
   /** Something that is neither answer nor failure: a retry under way, a warning, a state of the program. */
   note(event: string, metadata: AgentEvent, raw?: AgentEvent): void {
     this.#beginUnlessStarted();
-    this.#emit({ type: 'system', metadata: { event, ...metadata } }, raw);
+    const { mask } = this.#options;
+    const told = Object.entries(metadata).map(([key, value]) => [key, typeof value === 'string' ? mask(value) : value]);
+    this.#emit({ type: 'system', metadata: { event, ...Object.fromEntries(told) } }, raw);
     this.#handle('on_system', raw ?? { event, ...metadata });
   }
 

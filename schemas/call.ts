@@ -74,13 +74,18 @@ export const wireUsage = z.object({
   reasoning_tokens: z.number().optional(),
 });
 
-/** A terminal call as it travels: the dictionary without its payload, the common view, and the typed failure. */
-export const wireCall = callDict.omit({ payload: true }).extend({
+/** The common view of an answer as it travels. */
+export const wireView = z.object({
   text: z.string(),
   thinking: z.string(),
   tool_uses: z.array(toolUse.omit({ rawArguments: true }).extend({ raw_arguments: z.string().optional() })),
   finish_reason: z.enum(finishReasons).nullable(),
   usage: wireUsage.nullable(),
+});
+
+/** A terminal call as it travels: the dictionary without its payload, the common view, and the typed failure. */
+export const wireCall = callDict.omit({ payload: true }).extend({
+  ...wireView.shape,
   failure: failure.nullable(),
 });
 
@@ -88,9 +93,7 @@ export const wireCall = callDict.omit({ payload: true }).extend({
 export type WireCall = z.infer<typeof wireCall>;
 
 /** Writes the common view of an answer with the keys of the wire. */
-export function viewToWire(
-  view: AnswerView,
-): Pick<WireCall, 'text' | 'thinking' | 'tool_uses' | 'finish_reason' | 'usage'> {
+export function viewToWire(view: AnswerView): z.infer<typeof wireView> {
   return {
     text: view.text,
     thinking: view.thinking,
@@ -105,8 +108,8 @@ export function viewToWire(
   };
 }
 
-/** Reads the common view back from a checked wire call. */
-export function viewFromWire(wire: WireCall): AnswerView {
+/** Reads the common view back from what was checked by {@link wireView}. */
+export function viewFromWire(wire: z.infer<typeof wireView>): AnswerView {
   return {
     text: wire.text,
     thinking: wire.thinking,

@@ -14,8 +14,10 @@ export const modelOptions = z.object({
   provider: z.string().nullish(),
   /** Replaces the vendor's own base URL: a proxy, a local server, any OpenAI-compatible host. */
   baseUrl: z.string().nullish(),
-  /** Which of the provider's endpoints. @defaultValue 'chat' */
+  /** Which of the provider's endpoints, or `remote` for one that is served on the bus. @defaultValue 'chat' */
   endpoint: z.string().optional(),
+  /** With `endpoint: 'remote'`: the name it is served under. @defaultValue the provider */
+  endpointName: modelId.optional(),
   /** The key itself, or the name of the environment variable that holds it. @defaultValue the provider's variable, read at call time */
   apiKey: z.string().min(1, 'a key or the name of a variable').nullish(),
   /** Calls that may wait. @defaultValue 100; agents bring their own */

@@ -14,6 +14,8 @@ export const modelState = z.object({
   id: z.string(),
   provider: z.string(),
   endpoint: z.string(),
+  /** How the endpoint stands with its upstream. */
+  endpoint_status: z.enum(['connecting', 'ready', 'degraded', 'closed']),
   model: z.string(),
   /** Epoch seconds. */
   created_at: z.number(),

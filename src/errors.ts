@@ -1,3 +1,4 @@
+import type { AnswerView } from '../schemas/chunk.ts';
 import { type Failure, type FailureCode, type FailureDetails, failureOf } from '../schemas/failure.ts';
 
 const brand = Symbol.for('imodel.error');
@@ -16,6 +17,8 @@ export class IModelError extends Error {
   readonly failure: Failure;
   /** The call that failed, where there was one; set on rejections of `invoke` and on what a stream throws. */
   call?: unknown;
+  /** What an endpoint had received before it failed. @internal */
+  partial?: { readonly response: unknown; readonly view: AnswerView; readonly sessionId?: string };
 
   constructor(failure: Failure, options?: { readonly cause?: unknown }) {
     super(failure.message, options);

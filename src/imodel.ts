@@ -30,6 +30,8 @@ export interface IModelFunctions {
   readonly endpoint?: string | Endpoint | undefined;
   /** Changes chunks of streams; see {@link StreamingProcessFunc}. */
   readonly streamingProcessFunc?: StreamingProcessFunc | null | undefined;
+  /** Reaches the endpoint when it runs elsewhere: needed with `endpoint: 'remote'`. Stays the caller's to close. */
+  readonly bus?: Bus | undefined;
   /** Where time comes from. @defaultValue the machine's clock */
   readonly clock?: Clock | undefined;
   /** Where keys and `LIONAGI_CHAT_PROVIDER` are looked up. @defaultValue `process.env`, read at call time */

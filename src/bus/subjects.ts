@@ -96,6 +96,8 @@ export const subjects = {
   everyHook: (id?: string) => `imodel.${id === undefined ? '*' : checkToken(id, 'id')}.hooks.*`,
   /** Request to an endpoint actor. */
   endpointCall: (name: string) => `${ofEndpoint(name)}.call`,
+  /** To one host of an endpoint actor: credit, resume. */
+  endpointCtl: (name: string, node: string) => `${ofEndpoint(name)}.ctl.${checkToken(node, 'node')}`,
   /** Cancels a request to an endpoint actor. */
   endpointCancel: (name: string) => `${ofEndpoint(name)}.cancel`,
   /** Chunks and outcome from an endpoint actor, numbered. */
@@ -104,3 +106,6 @@ export const subjects = {
 
 /** The queue group in which the hosts of one iModel share `invoke` and `stream`. */
 export const hostQueue = 'imodel';
+
+/** The queue group in which the hosts of one endpoint share its calls. */
+export const endpointQueue = 'endpoint';

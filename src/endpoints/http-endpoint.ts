@@ -145,6 +145,10 @@ export class HttpEndpoint implements Endpoint {
       if (open.reader !== null && !(job.abortSource ?? job.signal).aborted && IModelError.is(thrown)) {
         answer?.fail(thrown.failure, error instanceof VendorFault ? error.raw : undefined);
       }
+      // What had arrived is the call's, however it ends: it has been paid for.
+      if (open.reader !== null && answer !== null && IModelError.is(thrown)) {
+        thrown.partial = { response: open.reader.response(), view: answer.view() };
+      }
       throw thrown;
     }
   }

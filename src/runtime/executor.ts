@@ -6,6 +6,7 @@ import type { ChunkSink, Endpoint, EndpointJob, EndpointReply } from '../endpoin
 import { IModelError, toFailure } from '../errors.ts';
 import type { AbortSource } from '../http/exchange.ts';
 import type { ApiCalling } from './api-calling.ts';
+import type { EndpointStanding } from './endpoint-standing.ts';
 
 /** How long an endpoint may take to tear its transport down before the call ends without it, in milliseconds. */
 const stopGraceMs = 5_000;
@@ -20,6 +21,7 @@ export interface ExecutorObserver {
 /** What an executor works with. */
 export interface ExecutorOptions {
   readonly endpoint: Endpoint;
+  readonly standing: EndpointStanding;
   readonly clock: Clock;
   readonly observer: ExecutorObserver;
   /** A reply that names the session it belongs to. */
@@ -48,6 +50,7 @@ export class Executor implements DispatcherEffects {
     const run = new CallRun(row, call, this.#options.clock, this.#send, this.#options.observer);
     this.#runs.set(row, run);
     this.#options.observer.started(call);
+    const { standing } = this.#options;
     let reply: Promise<EndpointReply>;
     try {
       reply = this.#options.endpoint.run(run);
@@ -57,12 +60,17 @@ export class Executor implements DispatcherEffects {
     reply.then(
       (brought) => {
         call.bring(brought);
+        standing.note(null);
         if (brought.sessionId) this.#options.onSession(brought.sessionId);
         run.settle(null, brought.view.usage?.totalTokens ?? null);
       },
       (error: unknown) => {
         run.error = error;
-        run.settle(toFailure(error), null);
+        const partial = IModelError.is(error) ? error.partial : undefined;
+        if (partial !== undefined) call.bring(partial);
+        const failure = toFailure(error);
+        standing.note(failure);
+        run.settle(failure, partial?.view.usage?.totalTokens ?? null);
       },
     );
   }

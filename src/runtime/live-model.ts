@@ -10,6 +10,7 @@ import type { ControlRequest } from '../../schemas/wire.ts';
 import type { Endpoint, Fields } from '../endpoints/endpoint.ts';
 import { IModelError, toFailure } from '../errors.ts';
 import { ApiCalling, type CallOwner } from './api-calling.ts';
+import { EndpointStanding } from './endpoint-standing.ts';
 import { Executor, type ExecutorObserver } from './executor.ts';
 
 /** What a live model is made from. @internal */
@@ -35,6 +36,8 @@ export class LiveModel implements CallOwner, ExecutorObserver {
   readonly id: string;
   readonly clock: Clock;
   readonly endpoint: Endpoint;
+  /** How the endpoint stands with its upstream. */
+  readonly standing = new EndpointStanding();
   /** Milliseconds from dispatch to end of all calls that have ended, together. */
   processingMs = 0;
   /** Why the last call that did not complete ended. */
@@ -57,7 +60,7 @@ export class LiveModel implements CallOwner, ExecutorObserver {
     this.endpoint = options.endpoint;
     this.#createId = options.createId;
     const { clock, endpoint, limits, onSession } = options;
-    const executor = new Executor({ endpoint, clock, observer: this, onSession });
+    const executor = new Executor({ endpoint, standing: this.standing, clock, observer: this, onSession });
     this.#actor = createActor(modelMachine, { clock, input: { limits, clock, effects: executor } });
     this.#actor.subscribe({ next: ({ value }) => this.#turn(value), error: (error) => this.#fail(error) });
     this.#regions = this.#actor.getSnapshot().value;
@@ -212,6 +215,7 @@ export class LiveModel implements CallOwner, ExecutorObserver {
     if (timer !== undefined) this.clock.clearTimeout(timer);
     this.#stopped = true;
     this.#actor.stop();
+    this.standing.close();
     await this.endpoint.close();
   }
 

@@ -11,6 +11,7 @@ export function stateOf(model: iModel, live: LiveModel): ModelState {
     id: model.id,
     provider,
     endpoint,
+    endpoint_status: live.standing.status,
     model: model.modelName,
     created_at: model.createdAt,
     mode: live.mode,

@@ -1,6 +1,13 @@
 import type { Clock } from '../../actors/clock.ts';
 import type { Bus } from '../bus/bus.ts';
-import type { ServedStream } from './served-stream.ts';
+
+/** A stream that costs somebody something while it runs. */
+export interface WatchedStream {
+  /** Shows readers that the stream lives. @returns False when certainly nobody reads. */
+  probe(): Promise<boolean>;
+  /** Ends it. */
+  cancel(reason: string): void;
+}
 
 /** How often in a row nobody must be found before a reader counts as gone. */
 const strikes = 2;
@@ -14,7 +21,7 @@ const settlingMs = 5_000;
  */
 export class ReaderWatch {
   readonly #clock: Clock;
-  readonly #missed = new WeakMap<ServedStream, number>();
+  readonly #missed = new WeakMap<WatchedStream, number>();
   #settledAt = Number.NEGATIVE_INFINITY;
 
   constructor(bus: Bus, clock: Clock) {
@@ -23,7 +30,7 @@ export class ReaderWatch {
   }
 
   /** Shows the reader of a stream that it lives, and cancels its call when there has been no reader for a while. */
-  async check(stream: ServedStream): Promise<void> {
+  async check(stream: WatchedStream): Promise<void> {
     const isHeard = await stream.probe();
     if (isHeard || this.#clock.now() < this.#settledAt) {
       this.#missed.delete(stream);
@@ -31,7 +38,7 @@ export class ReaderWatch {
     }
     const missed = (this.#missed.get(stream) ?? 0) + 1;
     this.#missed.set(stream, missed);
-    if (missed >= strikes) stream.call.cancel('nobody reads it');
+    if (missed >= strikes) stream.cancel('nobody reads it');
   }
 
   async #follow(bus: Bus): Promise<void> {

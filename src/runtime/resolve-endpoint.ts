@@ -3,9 +3,17 @@ import type { Endpoint, Fields } from '../endpoints/endpoint.ts';
 import { IModelError, printValue } from '../errors.ts';
 import type { IModelFunctions, IModelOptions } from '../imodel.ts';
 import { createEndpoint } from '../providers/create.ts';
+import { inferProvider } from '../providers/infer.ts';
+import { findProvider } from '../providers/match.ts';
+import { RemoteEndpoint } from './remote-endpoint.ts';
 
 /** Options that hold code instead of data. */
-const functionNames = ['streamingProcessFunc', 'clock', 'env'] as const satisfies readonly (keyof IModelFunctions)[];
+const functionNames = [
+  'streamingProcessFunc',
+  'clock',
+  'env',
+  'bus',
+] as const satisfies readonly (keyof IModelFunctions)[];
 
 /** The options of an iModel by whom they are for. */
 export interface SplitOptions {
@@ -53,6 +61,7 @@ export function splitOptions(options: IModelOptions): SplitOptions {
 /** The endpoint that options name, or the one that was handed over. */
 export function resolveEndpoint(options: ModelOptions, functions: IModelFunctions, provider: Fields): Endpoint {
   const { endpoint } = functions;
+  if (options.endpoint === 'remote') return remoteEndpoint(options, functions, provider);
   if (typeof endpoint !== 'object') {
     return createEndpoint({
       ...provider,
@@ -71,6 +80,27 @@ export function resolveEndpoint(options: ModelOptions, functions: IModelFunction
     throw IModelError.of('config', message, { field });
   }
   return endpoint;
+}
+
+/** An endpoint that another process serves on the bus. */
+function remoteEndpoint(options: ModelOptions, { bus }: IModelFunctions, kwargs: Fields): Endpoint {
+  const { model } = kwargs;
+  const inferred = inferProvider({ provider: options.provider, model: typeof model === 'string' ? model : undefined });
+  if (bus === undefined) {
+    throw IModelError.of('config', "Expected `bus` beside `endpoint: 'remote'`: it is where the endpoint is served", {
+      field: 'bus',
+    });
+  }
+  const defaults = inferred.model === undefined ? kwargs : { ...kwargs, model: inferred.model };
+  const template = templateOf(inferred.provider, defaults);
+  const name = options.endpointName ?? template?.config.provider ?? inferred.provider;
+  return new RemoteEndpoint({ bus, name, template, kwargs: defaults });
+}
+
+/** What this process knows of such an endpoint; a provider that only its host knows is none of our business. */
+function templateOf(provider: string, kwargs: Fields): Endpoint | null {
+  if (findProvider(provider) === undefined) return null;
+  return createEndpoint({ ...kwargs, provider });
 }
 
 const writtenSpellings = new Map(modelOptionNames.map((name) => [toSnakeCase(name), name]));

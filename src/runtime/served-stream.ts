@@ -4,9 +4,10 @@ import { failureHeaders } from '../bus/headers.ts';
 import { type NumberedMessage, NumberedSender, type NumberedSenderOptions } from '../bus/numbered-sender.ts';
 import type { ChunkSink } from '../endpoints/endpoint.ts';
 import type { ApiCalling } from './api-calling.ts';
+import type { WatchedStream } from './reader-watch.ts';
 
 /** Publishes the chunks of one call for its reader and observers, and its outcome as the terminal message. */
-export class ServedStream implements ChunkSink {
+export class ServedStream implements ChunkSink, WatchedStream {
   readonly call: ApiCalling;
   /** When the reader was last heard, epoch milliseconds. */
   heardAt: number;
@@ -47,6 +48,11 @@ export class ServedStream implements ChunkSink {
   /** The kept messages after a number; null when some are kept no more. */
   after(seq: number): NumberedMessage[] | null {
     return this.#sender.after(seq);
+  }
+
+  /** Takes the call back. */
+  cancel(reason: string): void {
+    this.call.cancel(reason);
   }
 
   /** Shows readers that the call lives. @returns False when certainly nobody reads. */

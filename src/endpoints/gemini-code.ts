@@ -1,23 +1,16 @@
-import { existsSync, readFileSync } from 'node:fs';
 import { relative } from 'node:path';
 import { type GeminiCodeRequest, geminiCodeRequest } from '../../schemas/requests/gemini-code.ts';
 import { IModelError, printValue } from '../errors.ts';
 import { type AgentEndpointOptions, createAgentEndpoint } from './agent-endpoint.ts';
-import { type AgentEvent, isObject, objectIn } from './agent-event.ts';
 import { parseModelSpec } from './agent-model.ts';
 import { requireInnerPath, resolveInside } from './agent-paths.ts';
 import type { AgentProgram, Launch, LaunchContext } from './agent-program.ts';
 import { imageExtension } from './agent-prompt.ts';
 import type { Endpoint } from './endpoint.ts';
 import { createGeminiCodeReader } from './gemini-code-events.ts';
+import { privateHome } from './gemini-code-home.ts';
 
 const models = { takesEffort: false, known: new Set<string>() };
-
-/** Where a machine keeps settings that beat a user's, by system; a variable names another file. */
-const systemSettings: Readonly<Record<string, string>> = {
-  darwin: '/Library/Application Support/GeminiCli/settings.json',
-  win32: 'C:\\ProgramData\\gemini-cli\\settings.json',
-};
 
 /** Gemini CLI, Google's command-line agent, as an endpoint program. */
 export const geminiCode: AgentProgram<GeminiCodeRequest> = {
@@ -111,7 +104,7 @@ function launch(request: GeminiCodeRequest, context: LaunchContext): Launch {
       ...(system === '' ? {} : { GEMINI_SYSTEM_MD: temporary.write('system.md', system) }),
       ...(context.apiKey === null ? {} : { GEMINI_API_KEY: context.apiKey }),
       ...(context.baseUrl === null ? {} : { GOOGLE_GEMINI_BASE_URL: context.baseUrl }),
-      ...settingsFile(request, context),
+      ...privateHome(request, context),
     },
     warnings: warningsOf(request),
   };
@@ -130,47 +123,6 @@ function warningsOf(request: GeminiCodeRequest): string[] {
     warnings.push(`\`approval_mode: ${request.approval_mode}\` is called \`${approvalMode(request)}\` now`);
   }
   return warnings;
-}
-
-/**
- * Settings that have no option go into a settings file of the run's own, in the place of the machine's, whose content it takes over: a
- * private home would hide the user's sessions.
- */
-function settingsFile(request: GeminiCodeRequest, context: LaunchContext): Record<string, string> {
-  const own: Record<string, AgentEvent> = {};
-  if (context.apiKey !== null || context.baseUrl !== null) {
-    // With a key of its own but no chosen way to log in, the program ends with exit code 41.
-    own.security = { auth: { selectedType: 'gemini-api-key' } };
-  }
-  if (request.max_turns !== undefined) own.model = { maxSessionTurns: request.max_turns };
-  if (request.max_retries !== undefined) own.general = { maxAttempts: request.max_retries + 1 };
-  if (request.mcp_servers !== undefined) own.mcpServers = request.mcp_servers;
-  if (Object.keys(own).length === 0) return {};
-  const { hostEnvironment, temporary } = context;
-  const inherited = readSettings(
-    hostEnvironment.GEMINI_CLI_SYSTEM_SETTINGS_PATH ??
-      systemSettings[process.platform] ??
-      '/etc/gemini-cli/settings.json',
-  );
-  return { GEMINI_CLI_SYSTEM_SETTINGS_PATH: temporary.write('settings.json', JSON.stringify(merged(inherited, own))) };
-}
-
-function readSettings(path: string): AgentEvent {
-  if (!existsSync(path)) return {};
-  try {
-    const value: unknown = JSON.parse(readFileSync(path, 'utf8'));
-    return isObject(value) ? value : {};
-  } catch {
-    // The program itself says what is wrong with it.
-    return {};
-  }
-}
-
-function merged(under: AgentEvent, over: AgentEvent): AgentEvent {
-  const result: Record<string, unknown> = { ...under };
-  for (const [key, value] of Object.entries(over))
-    result[key] = isObject(value) ? merged(objectIn(under, key), value) : value;
-  return result;
 }
 
 /** Pictures are named in the prompt as `@path`. */

@@ -51,9 +51,10 @@ async function demo(flags: DemoFlags): Promise<number> {
   try {
     const { bus } = runtime;
     output.model(String(options.model), why);
-    bus.subscribe(subjects.everyEvent(id), (message) => output.event(modelEvent.parse(message.value())));
+    const events = bus.subscribe(subjects.everyEvent(id), (message) => output.event(modelEvent.parse(message.value())));
     const statuses = [await invoke(bus, output, signal), await stream(bus, output, signal)];
     await bus.flush();
+    events.close();
     output.state(modelState.parse((await bus.request(subjects.state(id), {})).value()), subjects.state(id));
     return interrupt.exitCode ?? (statuses.every((status) => status === 'completed') ? exitCodes.ok : exitCodes.failed);
   } catch (error) {

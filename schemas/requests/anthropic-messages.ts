@@ -40,6 +40,3 @@ export const anthropicMessagesRequest = z.strictObject({
   mcp_servers: z.array(z.looseObject({})).nullish(),
   inference_geo: z.string().nullish(),
 });
-
-/** See {@link anthropicMessagesRequest}. */
-export type AnthropicMessagesRequest = z.infer<typeof anthropicMessagesRequest>;

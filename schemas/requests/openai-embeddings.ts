@@ -14,6 +14,3 @@ export const openaiEmbeddingsRequest = z.strictObject({
   encoding_format: z.enum(['float', 'base64']).nullish(),
   user: z.string().nullish(),
 });
-
-/** See {@link openaiEmbeddingsRequest}. */
-export type OpenaiEmbeddingsRequest = z.infer<typeof openaiEmbeddingsRequest>;

@@ -1,15 +1,12 @@
 import { z } from 'zod';
 
 /** A file's content: bytes, a Blob, or base64 text with a `data:` prefix. */
-export const fileContent = z.union([
+const fileContent = z.union([
   z.instanceof(Uint8Array),
   z.instanceof(ArrayBuffer),
   z.instanceof(Blob),
   z.string().regex(/^data:[^,]*;base64,/, 'expected bytes or a base64 data URL'),
 ]);
-
-/** See {@link fileContent}. */
-export type FileContent = z.infer<typeof fileContent>;
 
 /**
  * A request for speech from text.

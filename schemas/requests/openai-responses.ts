@@ -49,6 +49,3 @@ export const openaiResponsesRequest = z.strictObject({
   tools: z.array(z.looseObject({})).nullish(),
   tool_choice: toolChoice.nullish(),
 });
-
-/** See {@link openaiResponsesRequest}. */
-export type OpenaiResponsesRequest = z.infer<typeof openaiResponsesRequest>;

@@ -41,6 +41,3 @@ export const perplexityChatRequest = z.strictObject({
   stream: z.boolean().nullish(),
   stream_mode: z.string().nullish(),
 });
-
-/** See {@link perplexityChatRequest}. */
-export type PerplexityChatRequest = z.infer<typeof perplexityChatRequest>;

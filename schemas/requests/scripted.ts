@@ -2,7 +2,7 @@ import { z } from 'zod';
 import { openaiChatRequest } from './openai-chat.ts';
 
 /** A failure of the script: a code, or a code with what the vendor would say beside it. */
-export const scriptedFailure = z.union([
+const scriptedFailure = z.union([
   z.string(),
   z.looseObject({
     code: z.string(),

@@ -4,7 +4,7 @@ const domains = z.array(z.string()).optional();
 const flagOrObject = z.union([z.boolean(), z.looseObject({})]).optional();
 
 /** What Exa shall bring of each page. */
-export const exaContentOptions = {
+const exaContentOptions = {
   text: flagOrObject,
   highlights: flagOrObject,
   summary: flagOrObject,

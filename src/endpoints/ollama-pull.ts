@@ -16,7 +16,7 @@ export interface PullProgress {
 }
 
 /** True to fetch a missing model, or a function that does so and hears of the progress. */
-export type Pull = boolean | ((progress: PullProgress) => void);
+type Pull = boolean | ((progress: PullProgress) => void);
 
 /** Downloads under way, by host and model: who comes later waits for the same one. */
 const pulls = new Map<string, Promise<void>>();

@@ -35,7 +35,7 @@ export function checkRequest(schema: z.ZodObject | null, request: Fields, option
 }
 
 /** Names an unknown field and the valid one that looks most like it. */
-export function unknownField(name: string, value: unknown, known: Fields): IModelError {
+function unknownField(name: string, value: unknown, known: Fields): IModelError {
   const like = nearest(name, Object.keys(known));
   const hint = like === null ? '' : `; did you mean \`${like}\`?`;
   const message = `Unknown field \`${name}\`, got ${printValue(value)}${hint} (\`passthrough: true\` sends it anyway)`;

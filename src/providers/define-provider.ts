@@ -19,7 +19,7 @@ export type EndpointKind = HttpEndpointKind | CustomEndpointKind;
  * When a key is needed: `required` for every call; `remote` only for hosts other than this machine, and then only if there is one;
  * `unless-loopback` for every host but this machine; `none` never.
  */
-export type KeyPolicy = 'required' | 'remote' | 'unless-loopback' | 'none';
+type KeyPolicy = 'required' | 'remote' | 'unless-loopback' | 'none';
 
 /** A vendor's settings. */
 export interface Provider<Name extends string = string> {

@@ -9,7 +9,7 @@ const longestPauseMs = 10_000;
 const defaultTimeoutMs = 600_000;
 
 /** How to wait for a crawl. */
-export interface CrawlPoll {
+interface CrawlPoll {
   /** Milliseconds before the first look; later ones come half as often again each time, up to every 10 s. @defaultValue 2,000 */
   readonly intervalMs?: number;
   /** Milliseconds after which the wait, and the crawl, is given up. @defaultValue 600,000 */

@@ -10,7 +10,7 @@ const reasoningOnlyRefuses = ['presence_penalty', 'frequency_penalty', 'logit_bi
  *
  * @see {@link https://platform.openai.com/docs/guides/reasoning} (read 2026-11)
  */
-export function isReasoningModel(model: string): boolean {
+function isReasoningModel(model: string): boolean {
   if (/^o\d+(-|$)/.test(model)) return true;
   const match = /^gpt-(\d+)(?:\.\d+)?(?:-(.*))?$/.exec(model);
   return match !== null && Number(match[1]) >= 5 && match[2]?.startsWith('chat') !== true;

@@ -1,7 +1,7 @@
 import { lookUpModel, type ModelTable } from './model-table.ts';
 
 /** What is assumed of a model nobody knows, in tokens. */
-export const unknownContextWindow = 128_000;
+const unknownContextWindow = 128_000;
 
 /**
  * How many tokens models take, prompt and answer together, as their vendors state it. It ages; {@link contextWindowOf} takes a table of your

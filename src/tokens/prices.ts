@@ -6,7 +6,7 @@ import { lookUpModel, type ModelTable } from './model-table.ts';
 const usd = z.number().min(0);
 
 /** What a model's tokens cost, in US dollars for a million. */
-export const price = z.strictObject({
+const price = z.strictObject({
   inputUsdPerMillion: usd,
   outputUsdPerMillion: usd,
   /** Prompt tokens read from the vendor's cache. @defaultValue the input price */

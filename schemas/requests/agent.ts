@@ -78,7 +78,7 @@ export const agentPrompt = {
 };
 
 /** Going on with an earlier session. */
-export const agentSession = {
+const agentSession = {
   /** The session to go on with: its id, or `latest`. */
   resume: z.string().min(1).optional(),
   /** The same as `resume: 'latest'`. @defaultValue false */
@@ -86,7 +86,7 @@ export const agentSession = {
 };
 
 /** Shortcuts that stand for a program's own settings. None is ever a default. */
-export const agentShortcuts = {
+const agentShortcuts = {
   /** Lets the agent act without asking, in the program's milder form where there is one. */
   yolo: z.boolean().optional(),
   /** Lets the agent act without asking and without a sandbox. Beats `yolo`. */
@@ -96,7 +96,7 @@ export const agentShortcuts = {
 };
 
 /** What only the one who builds the iModel may say, never a request: each of these decides which code runs on the machine. */
-export const agentHost = {
+const agentHost = {
   /** Absolute path of the program. @defaultValue found in `PATH` */
   cli_path: z.string().min(1).optional(),
   /** Arguments put in front of our own, for options that have no field. */

@@ -88,7 +88,7 @@ export const ag2GroupChat: AgentProgram<Ag2GroupChatRequest> = {
 };
 
 /** One AG2 agent, as an endpoint program. */
-export const ag2Single: AgentProgram<Ag2AgentRequest> = {
+const ag2Single: AgentProgram<Ag2AgentRequest> = {
   ...program,
   path: 'agent',
   request: ag2AgentRequest,

@@ -14,16 +14,21 @@ export interface VersionProbe {
 
 const probes = new Map<string, Promise<VersionProbe>>();
 
-/** Asks a program for its version; remembered until its file changes. Never rejects. */
+/**
+ * Asks a program for its version; remembered until its file changes. Never rejects.
+ *
+ * @param question - The arguments that make it say its version.
+ */
 export function probeVersion(
   command: readonly string[],
   env: Readonly<Record<string, string>>,
   cwd: string,
+  question: readonly string[] = ['--version'],
 ): Promise<VersionProbe> {
-  const key = command.map((part) => programIdentity(part) ?? part).join(' ');
+  const key = [...command, ...question].map((part) => programIdentity(part) ?? part).join(' ');
   const known = probes.get(key);
   if (known !== undefined) return known;
-  const probe = ask(command, env, cwd);
+  const probe = ask([...command, ...question], env, cwd);
   probes.set(key, probe);
   return probe;
 }
@@ -44,7 +49,7 @@ async function ask(
   cwd: string,
 ): Promise<VersionProbe> {
   const [file = '', ...args] = command;
-  const result = await execa(file, [...args, '--version'], {
+  const result = await execa(file, args, {
     cwd,
     env,
     extendEnv: false,

@@ -8,7 +8,7 @@ import { geminiCode } from '../../src/endpoints/gemini-code.ts';
 import { pi } from '../../src/endpoints/pi.ts';
 
 /** Where the programs are installed once and kept: `IMODEL_AGENTS_CACHE`, else `~/.cache/imodel-agents`. */
-export const cache = process.env.IMODEL_AGENTS_CACHE ?? join(homedir(), '.cache', 'imodel-agents');
+const cache = process.env.IMODEL_AGENTS_CACHE ?? join(homedir(), '.cache', 'imodel-agents');
 
 /** The packages, in the versions that the endpoints were written for. */
 export const packages = {

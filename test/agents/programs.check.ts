@@ -16,6 +16,84 @@ import { startUpstream, type Upstream } from './upstream.ts';
 
 const key = 'sk-test-0000';
 
+const pixel = 'iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg==';
+
+/** As many of each program's options as can stand together: the program must take every one. */
+const options = {
+  claude: {
+    ...{
+      effort: 'max',
+      fallback_model: 'claude-haiku-4-5',
+      name: 'a name',
+      max_turns: 3,
+      max_budget_usd: 5,
+      system_prompt: '-be terse',
+    },
+    ...{
+      append_system_prompt: '--really',
+      permission_mode: 'plan',
+      allowed_tools: ['Bash(git *)', 'Read'],
+      disallowed_tools: ['WebFetch'],
+    },
+    ...{
+      tools: ['Read', 'Bash'],
+      mcp_servers: {},
+      strict_mcp_config: true,
+      add_dir: ['/usr'],
+      disable_slash_commands: true,
+    },
+    ...{
+      settings: '{"includeCoAuthoredBy":false}',
+      setting_sources: 'user',
+      session_id: '0f0e0d0c-0b0a-4908-8706-050403020100',
+    },
+    ...{ agents: { helper: { description: 'helps', prompt: 'Help.' } }, chrome: false, ws: 'inner' },
+  },
+  codex: {
+    ...{
+      bypass: false,
+      sandbox: 'read-only',
+      ask_for_approval: 'never',
+      reasoning_effort: 'max',
+      plan_mode_reasoning_effort: 'low',
+      search: true,
+    },
+    ...{
+      system_prompt: 'true',
+      add_dir: ['/usr'],
+      color: 'never',
+      output_last_message: 'last.txt',
+      fast_mode: true,
+      ephemeral: true,
+      ws: 'inner',
+    },
+    ...{ config_overrides: { 'history.persistence': 'none', hide_agent_reasoning: true, project_doc_max_bytes: 1000 } },
+    ...{ disable_features: ['plugins'] },
+  },
+  gemini: {
+    ...{
+      system_prompt: '-be terse',
+      append_system_prompt: 'really',
+      approval_mode: 'auto_edit',
+      sandbox: false,
+      debug: true,
+      max_turns: 5,
+    },
+    ...{ include_directories: ['more'], session_id: '0f0e0d0c-0b0a-4908-8706-050403020101', ws: 'inner' },
+  },
+  pi: {
+    ...{
+      thinking: 'none',
+      tools: ['read', 'bash'],
+      exclude_tools: ['bash'],
+      no_builtin_tools: false,
+      system_prompt: '-be terse',
+    },
+    ...{ append_system_prompt: ['--really', 'note.txt'], no_context_files: true, no_extensions: true, no_skills: true },
+    ...{ session_id: 'imodel-test-session', file_args: ['more.txt'], ws: 'inner' },
+  },
+} as const;
+
 /** How each program is pointed at the scripted upstream. */
 const programs = {
   claude: { create: createClaudeCode, path: '', kwargs: { model: 'claude-sonnet-4-5', max_retries: 1 } },
@@ -46,6 +124,8 @@ describe.each(Object.keys(programs) as (keyof typeof programs)[])('%s', (name) =
     // Not below the system's folder for temporary files, where Codex refuses to work.
     home = mkdtempSync(join(dirname(program), '..', '..', 'home-'));
     mkdirSync(join(home, 'repo'));
+    mkdirSync(join(home, 'repo', 'inner', 'more'), { recursive: true });
+    writeFileSync(join(home, 'repo', 'inner', 'more.txt'), 'more\n');
     writeFileSync(join(home, 'repo', 'note.txt'), 'The code word is HERON.\n');
     endpoint = make();
   }, 400_000);
@@ -115,6 +195,28 @@ describe.each(Object.keys(programs) as (keyof typeof programs)[])('%s', (name) =
     const asked = upstream.asked.slice(from).filter(({ body }) => JSON.stringify(body).includes('say-hello'));
     expect(asked[0]?.key).toContain(key);
     expect(JSON.stringify(asked[0]?.body)).toContain('Mention no herons.');
+  });
+
+  test('takes every option we know', async () => {
+    const from = upstream.asked.length;
+    const { reply, error } = await run({ prompt: 'say-hello', ...options[name] }, make());
+    expect(error).toBeNull();
+    expect(reply?.view.text).toBe('Hello from the scripted model.');
+    const asked = JSON.stringify(upstream.asked.slice(from).map(({ body }) => body));
+    expect(asked).toContain(name === 'codex' ? '"true"' : '-be terse');
+    if (name !== 'codex') expect(asked).toContain('really');
+  });
+
+  test('is shown a picture', async () => {
+    const from = upstream.asked.length;
+    const content = [
+      { type: 'text', text: 'say-hello' },
+      { type: 'image_url', image_url: { url: `data:image/png;base64,${pixel}` } },
+    ];
+    const { error } = await run({ messages: [{ role: 'user', content }] }, make());
+    expect(error).toBeNull();
+    // Some programs write the picture anew; it stays a PNG.
+    expect(JSON.stringify(upstream.asked.slice(from).map(({ body }) => body))).toContain('iVBORw0KGgo');
   });
 
   test('goes on with the session of the call before', async () => {

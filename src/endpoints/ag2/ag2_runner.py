@@ -34,6 +34,7 @@ import urllib.request
 PROTOCOL = 1
 WANTED = "ag2[openai]>=1.0,<2"
 HEARTBEAT_SECONDS = 15
+CANCEL_SECONDS = 1.5
 AGENT_NAME = re.compile(r"^[A-Za-z0-9_-]{1,64}$")
 REQUEST_KEYS = {
     "v", "run_id", "kind", "backend", "prompt", "messages", "llm", "agents", "pattern", "max_rounds", "turn_timeout",
@@ -913,7 +914,7 @@ async def carry_out(run, kind):
         await run_network(module, run, loaded)
 
 
-def read_controls(run, task, lines):
+def read_controls(run, cancel, lines):
     """Hears what the host says later: the end of standard input says nothing."""
     while True:
         line = lines.get()
@@ -924,7 +925,7 @@ def read_controls(run, task, lines):
         except ValueError:
             continue
         if control.get("op") == "cancel":
-            run.loop.call_soon_threadsafe(task.cancel)
+            run.loop.call_soon_threadsafe(cancel)
         elif control.get("op") == "input":
             future = run.inputs.get(control.get("id"))
             if future is not None:
@@ -953,17 +954,29 @@ def beat(run):
 async def main_async(run, kind, lines):
     run.loop = asyncio.get_running_loop()
     task = asyncio.ensure_future(carry_out(run, kind))
+
+    def cancel():
+        # A step of AG2 or a tool may block its thread for as long as it likes.
+        timer = threading.Timer(CANCEL_SECONDS, end_now, args=(run.output,))
+        timer.daemon = True
+        timer.start()
+        task.cancel()
+
     for number in (signal.SIGTERM, signal.SIGINT):
         try:
-            run.loop.add_signal_handler(number, task.cancel)
+            run.loop.add_signal_handler(number, cancel)
         except NotImplementedError:
-            signal.signal(number, lambda *_: run.loop.call_soon_threadsafe(task.cancel))
-    threading.Thread(target=read_controls, args=(run, task, lines), daemon=True).start()
+            signal.signal(number, lambda *_: run.loop.call_soon_threadsafe(cancel))
+    threading.Thread(target=read_controls, args=(run, cancel, lines), daemon=True).start()
     threading.Thread(target=beat, args=(run,), daemon=True).start()
     try:
         await task
     except asyncio.CancelledError:
         raise Failed("cancelled", "the run was cancelled") from None
+
+
+def end_now(output):
+    os._exit(fail(output, Failed("cancelled", "the run was cancelled")))
 
 
 def fail(output, error):

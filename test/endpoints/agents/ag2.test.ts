@@ -48,6 +48,7 @@ function stubbed(folder: string, kwargs: Fields = {}) {
       PATH: process.env.PATH,
       PYTHONPATH: folder === '' ? '' : join(stubs, folder),
       PYTHONNOUSERSITE: '1',
+      PYTHONDONTWRITEBYTECODE: '1',
     },
     kwargs: { python, repo: temporaryFolder(), ...kwargs },
   };
@@ -201,7 +202,7 @@ test('A48 a tool that prints does not disturb the protocol; the print goes to st
   };
   const result = await execa(python, ['-u', runner], {
     input: `${JSON.stringify(request)}\n`,
-    env: { PYTHONPATH: join(stubs, 'network') },
+    env: { PYTHONPATH: join(stubs, 'network'), PYTHONDONTWRITEBYTECODE: '1' },
   });
   const lines = result.stdout.split('\n').map((line) => JSON.parse(line) as { seq: number });
   expect(lines.map(({ seq }) => seq)).toEqual(lines.map((_, index) => index + 1));
@@ -236,7 +237,12 @@ test.each(['a control line', 'SIGTERM'])(
   'A49 the program tells a cancel by %s as error cancelled, exit code 130',
   async (how) => {
     const child = execa(python, ['-u', runner], {
-      ...{ env: { PYTHONPATH: join(stubs, 'network') }, stdin: 'pipe', reject: false, buffer: false },
+      ...{
+        env: { PYTHONPATH: join(stubs, 'network'), PYTHONDONTWRITEBYTECODE: '1' },
+        stdin: 'pipe',
+        reject: false,
+        buffer: false,
+      },
     });
     child.stdin.write(`${JSON.stringify({ v: 1, prompt: 'x', llm, agents: [endless, critic] })}\n`);
     let text = '';
@@ -256,7 +262,7 @@ test('A49 when the host is killed the program ends by itself', async () => {
   const marker = `host-killed-${process.pid}-${Date.now()}`;
   const host = await hostProgram(`
     import { spawn } from 'node:child_process';
-    const env = { ...process.env, PYTHONPATH: ${JSON.stringify(join(stubs, 'network'))}, IMODEL_MARK: ${JSON.stringify(marker)} };
+    const env = { ...process.env, PYTHONPATH: ${JSON.stringify(join(stubs, 'network'))}, IMODEL_MARK: ${JSON.stringify(marker)}, PYTHONDONTWRITEBYTECODE: '1' };
     const child = spawn(${JSON.stringify(python)}, ['-u', ${JSON.stringify(runner)}], { env, detached: true, stdio: ['pipe', 'pipe', 'inherit'] });
     child.stdin.write(${JSON.stringify(request)} + '\\n');
     child.stdout.on('data', (bytes) => String(bytes).includes('thinking') && process.stdout.write('up'));`);

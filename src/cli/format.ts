@@ -32,12 +32,6 @@ export function formatTable(rows: readonly (readonly string[])[]): string[] {
   );
 }
 
-/** A text within a number of characters. */
-export function shorten(text: string, length: number): string {
-  const line = text.replace(/\s+/g, ' ').trim();
-  return line.length <= length ? line : `${line.slice(0, length - 1)}…`;
-}
-
 /** A text in faint print where the stream is a terminal that has colours, unchanged elsewhere. */
 export function faint(text: string, stream: NodeJS.WriteStream): string {
   return stream.isTTY && stream.hasColors() ? `\u001b[2m${text}\u001b[22m` : text;

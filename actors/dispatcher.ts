@@ -372,7 +372,9 @@ export class Dispatcher {
     const next = stepCall(row.state, 'call.answer');
     if (next < 0) return;
     row.state = next;
-    if (row.grant !== null) this.#window.answered(row.grant, this.#clock.now());
+    if (row.grant === null) return;
+    this.#window.answered(row.grant, this.#clock.now());
+    this.#arm();
   }
 
   #settle(row: CallRow, failure: Failure | null, tokens: number | null): void {

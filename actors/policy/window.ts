@@ -15,28 +15,32 @@ export interface WindowLimits {
 /** Units that one attempt holds. Held from dispatch; its window starts when the request was written. */
 export interface Grant extends Due {
   tokens: number;
+  /** When the request was written, epoch milliseconds; -1 while it was not. */
+  sentAt: number;
 }
 
-/**
- * A reply that begins within this time tells exactly by when the upstream has counted the request; a later one says nothing,
- * since a model may think for seconds. In milliseconds.
- */
-const promptReplyMs = 40;
+/** An upstream whose quickest replies begin within this time does not think before it answers. In milliseconds. */
+const promptReplyMs = 100;
 
-/** What is left of the margin once that time is known: the two clocks may run at different speeds. */
-const driftShare = 0.2;
+/** Longest time a unit is held for a late answer, beyond window and margin: so many milliseconds, or this share of a short window. */
+const longestHold = { ms: 250, share: 0.25 } as const;
+
+/** What is left of the margin once the answer has begun: clocks that are being set right run up to 500 ppm too fast or too slow. */
+const driftShare = 0.05;
 
 /**
  * A rolling window over starts and tokens: no interval of its length, wherever it starts, holds more than the limits.
  *
- * What counts is the upstream's clock. A request is counted there somewhere between being written and being answered, so its unit
- * expires one window after the latest moment it can have been counted: the beginning of the answer where that comes
- * promptly, else the write plus a margin.
+ * What counts is the upstream's clock. A request is counted there somewhere between being written and being answered. An upstream that
+ * answers promptly says by when it has counted: the unit expires one window after the beginning of the answer, also of one that is late for
+ * once. An answer that took seconds of thinking says nothing; then the unit expires one window and a margin after the write. Which of both an
+ * upstream is, its quickest replies tell; before the first, it is taken for prompt.
  */
 export class RollingWindow {
   #limits: WindowLimits;
   #requests = 0;
   #tokens = 0;
+  readonly #quickest = new QuickestReply();
   /** Grants whose window runs, by the time it ends. Held grants are counted but not in here. */
   readonly #expiring = new DueHeap<Grant>();
 
@@ -83,21 +87,23 @@ export class RollingWindow {
     if (this.#limits.requests === null && this.#limits.tokens === null) return null;
     this.#requests += 1;
     this.#tokens += tokens;
-    return { tokens, dueAt: Number.POSITIVE_INFINITY, heapIndex: -1 };
+    return { tokens, sentAt: -1, dueAt: Number.POSITIVE_INFINITY, heapIndex: -1 };
   }
 
   /** The request was written: its window runs from here. A second call changes nothing. */
   sent(grant: Grant, at: number): void {
-    if (grant.dueAt !== Number.POSITIVE_INFINITY) return;
-    this.#expiring.move(grant, at + this.#limits.lengthMs + this.#limits.marginMs);
+    if (grant.sentAt >= 0) return;
+    grant.sentAt = at;
+    this.#expiring.move(grant, this.#latestExpiryOf(grant));
   }
 
-  /** The answer began: if it came promptly, this is the latest moment at which the request was counted. */
+  /** The answer began. */
   answered(grant: Grant, at: number): void {
     const { lengthMs, marginMs } = this.#limits;
     if (grant.heapIndex < 0 || marginMs === 0) return;
-    const sentAt = grant.dueAt - lengthMs - marginMs;
-    if (at - sentAt <= promptReplyMs) this.#expiring.move(grant, at + lengthMs + marginMs * driftShare);
+    this.#quickest.observe(at - grant.sentAt, at, lengthMs);
+    const latest = this.#latestExpiryOf(grant);
+    this.#expiring.move(grant, this.#isPrompt ? Math.min(latest, at + lengthMs + marginMs * driftShare) : latest);
   }
 
   /** Replaces the reserved tokens by what was really used, as long as the grant counts. */
@@ -121,10 +127,49 @@ export class RollingWindow {
     this.expire(Number.POSITIVE_INFINITY);
   }
 
+  get #isPrompt(): boolean {
+    return this.#quickest.ms <= promptReplyMs;
+  }
+
+  /** When a grant that was sent expires if its answer does not say more. Without a margin the two clocks are taken for one. */
+  #latestExpiryOf({ sentAt }: Grant): number {
+    const { lengthMs, marginMs } = this.#limits;
+    const holdMs = this.#isPrompt && marginMs > 0 ? Math.min(longestHold.ms, lengthMs * longestHold.share) : 0;
+    return sentAt + lengthMs + marginMs + holdMs;
+  }
+
   /** What runs now, for snapshots: when each grant expires and its tokens. */
   log(): { readonly expiresAt: number; readonly tokens: number }[] {
     return [...this.#expiring]
       .map(({ dueAt, tokens }) => ({ expiresAt: dueAt, tokens }))
       .sort((a, b) => a.expiresAt - b.expiresAt);
+  }
+}
+
+/** What a new period's quickest reply adds to what is known when it is slower: a share of the difference. */
+const learnShare = 0.2;
+
+/**
+ * How soon the quickest replies begin. Falls at once and rises slowly, once a period and from 0, since the replies of one burst may all be
+ * late together.
+ */
+class QuickestReply {
+  #ms = 0;
+  #ofPeriod = Number.POSITIVE_INFINITY;
+  #periodEndsAt = Number.POSITIVE_INFINITY;
+
+  /** In milliseconds; 0 while nothing is known. */
+  get ms(): number {
+    return this.#ms;
+  }
+
+  observe(replyMs: number, at: number, periodMs: number): void {
+    if (at >= this.#periodEndsAt) {
+      this.#ms += (this.#ofPeriod - this.#ms) * learnShare;
+      this.#ofPeriod = Number.POSITIVE_INFINITY;
+    }
+    if (this.#ofPeriod === Number.POSITIVE_INFINITY) this.#periodEndsAt = at + periodMs;
+    this.#ofPeriod = Math.min(this.#ofPeriod, replyMs);
+    this.#ms = Math.min(this.#ms, replyMs);
   }
 }

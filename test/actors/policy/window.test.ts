@@ -40,15 +40,55 @@ describe('RollingWindow', () => {
     expect(window.fits(0, 6_000)).toBe(true);
   });
 
-  it('adds the margin to a request whose answer is slow, and takes the answer of a prompt one as the later bound', () => {
+  it('holds a unit for its answer, and for one window from there', () => {
     const window = new RollingWindow(limits({ requests: 2, marginMs: 10 }));
-    const slow = take(window, 0, 0);
-    window.sent(slow, 0);
-    window.answered(slow, 700);
-    const prompt = take(window, 0, 0);
-    window.sent(prompt, 0);
-    window.answered(prompt, 30);
-    expect(window.log().map(({ expiresAt }) => expiresAt)).toEqual([1_010, 1_032]);
+    const [first, second] = [take(window, 0, 0), take(window, 0, 0)];
+    window.sent(first, 0);
+    window.sent(second, 0);
+    expect(window.nextExpiryAt).toBe(1_260);
+    window.answered(first, 30);
+    expect(window.nextExpiryAt).toBe(1_030.5);
+    window.answered(second, 170);
+    expect(window.log().map(({ expiresAt }) => expiresAt)).toEqual([1_030.5, 1_170.5]);
+  });
+
+  it('waits no longer than a quarter of a window for an answer, and no longer than 250 ms', () => {
+    for (const [lengthMs, expiresAt] of [
+      [200, 260],
+      [60_000, 60_260],
+    ] as const) {
+      const window = new RollingWindow(limits({ requests: 1, marginMs: 10, lengthMs }));
+      const grant = take(window, 0, 0);
+      window.sent(grant, 0);
+      expect(window.nextExpiryAt).toBe(expiresAt);
+      window.answered(grant, lengthMs / 2);
+      expect(window.nextExpiryAt).toBe(expiresAt);
+    }
+  });
+
+  it('learns that an upstream thinks before it answers, then adds the margin only, and holds again after one quick answer', () => {
+    const window = new RollingWindow(limits({ requests: 1, marginMs: 10 }));
+    const expiryAfter = (replyMs: number, at: number): number => {
+      const grant = take(window, 0, at);
+      window.sent(grant, at);
+      window.answered(grant, at + replyMs);
+      const expiresIn = window.nextExpiryAt - at;
+      window.reset();
+      return expiresIn;
+    };
+    expect(expiryAfter(800, 0)).toBe(1_260);
+    expect(expiryAfter(800, 2_000)).toBe(1_010);
+    expect(expiryAfter(600, 4_000)).toBe(1_010);
+    expect(expiryAfter(40, 6_000)).toBe(1_040.5);
+    expect(expiryAfter(200, 6_500)).toBe(1_200.5);
+  });
+
+  it('takes the two clocks for one without a margin', () => {
+    const window = new RollingWindow(limits({ requests: 1 }));
+    const grant = take(window, 0, 0);
+    window.sent(grant, 0);
+    window.answered(grant, 30);
+    expect(window.nextExpiryAt).toBe(1_000);
   });
 
   it('takes request and tokens together or not at all', () => {

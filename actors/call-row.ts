@@ -22,6 +22,13 @@ export interface CallRowInput {
   readonly handle?: unknown;
 }
 
+/** A call's place among those that wait for their next attempt. */
+export interface RetryWait extends Due {
+  readonly row: CallRow;
+  /** True when its delay has passed and it waits for units. */
+  isDue: boolean;
+}
+
 /**
  * One call as the dispatcher holds it. It is its own entry in the queue and in the heap of deadlines, so that waiting costs one
  * object and leaving takes no search.
@@ -44,8 +51,18 @@ export class CallRow implements QueueEntry<CallRow>, Due {
   startedAt = -1;
   /** Why the running call was told to stop; its end is then `cancelled` or `aborted` whatever the endpoint still brings. */
   stopping: Failure | null = null;
-  /** The units it holds, from dispatch on. */
+  /** The units its latest attempt holds, from dispatch on. */
   grant: Grant | null = null;
+  /** How often it was sent. */
+  attempts = 0;
+  /** While it waits for its next attempt: when that is due. */
+  retry: RetryWait | null = null;
+  /** {@link CircuitBreaker.epoch} when it began. */
+  breakerEpoch = 0;
+  /** Whether others wait to see if this attempt is refused. */
+  isProbe = false;
+  /** Whether somebody else carries on after its own attempts have failed. */
+  isRescued = false;
 
   older: CallRow | null = null;
   newer: CallRow | null = null;

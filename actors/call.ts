@@ -12,6 +12,8 @@ export const callEvents = [
   'call.dispatch',
   /** The upstream began to answer. */
   'call.answer',
+  /** The attempt failed and another will be made. */
+  'call.retry',
   'call.complete',
   'call.fail',
   /** Its caller took it back. */
@@ -53,8 +55,9 @@ export const callChart = createMachine({
       initial: 'sending',
       on: { ...endings, 'call.complete': '#call.completed', 'call.fail': '#call.failed' },
       states: {
-        sending: { on: { 'call.answer': 'answering' } },
-        answering: {},
+        sending: { on: { 'call.answer': 'answering', 'call.retry': 'backingOff' } },
+        answering: { on: { 'call.retry': 'backingOff' } },
+        backingOff: { on: { 'call.dispatch': 'sending' } },
       },
     },
     completed: { type: 'final' },
@@ -103,6 +106,7 @@ export const callState = {
   queued: indexOf('pending.queued'),
   sending: indexOf('processing.sending'),
   answering: indexOf('processing.answering'),
+  backingOff: indexOf('processing.backingOff'),
 } as const satisfies Record<string, CallState>;
 
 /** True for a call that has begun and not ended. */

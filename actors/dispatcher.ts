@@ -1,10 +1,13 @@
 import type { ActorLogic, ActorScope, AnyActorRef, Snapshot } from 'xstate';
 import { type Failure, failureOf, type TimeoutPhase } from '../schemas/failure.ts';
 import { type CallEvent, callState, hasEnded, isRunning, stepCall } from './call.ts';
-import { type CallRow, LiveRows } from './call-row.ts';
+import { type CallRow, LiveRows, type RetryWait } from './call-row.ts';
 import type { Clock } from './clock.ts';
+import { type BreakerPolicy, type BreakerState, CircuitBreaker } from './policy/breaker.ts';
+import { Cooling, type VendorLimits } from './policy/cooling.ts';
 import { DueHeap } from './policy/heap.ts';
 import { FairQueue } from './policy/queue.ts';
+import { type RetryPolicy, retryDelayMs } from './policy/retry.ts';
 import { RollingWindow, type WindowLimits } from './policy/window.ts';
 
 /** What bounds the calls of one iModel. */
@@ -18,13 +21,28 @@ export interface DispatcherLimits {
   readonly window: WindowLimits;
 }
 
+/** How failures of a vendor are met. */
+export interface ResiliencePolicy {
+  /** Null makes no second attempt. */
+  readonly retry: RetryPolicy | null;
+  /** Null lets every call try. */
+  readonly breaker: BreakerPolicy | null;
+}
+
 /**
  * What the dispatcher has others do. Called synchronously while it decides: an effect may send events to the dispatcher (they are taken
  * up afterwards), and must not throw.
  */
 export interface DispatcherEffects {
-  /** Begin this call. It must lead to exactly one `call.settle`. */
+  /** Begin an attempt of this call. It must lead to exactly one `call.settle`. */
   start(row: CallRow): void;
+  /** This attempt has failed and another follows after a delay. */
+  retrying(row: CallRow, failure: Failure, delayMs: number): void;
+  /**
+   * All attempts of this call have failed. Whoever can carry it on some other way returns true, and it then leads to one more `call.settle`,
+   * which is final.
+   */
+  rescue(row: CallRow, failure: Failure): boolean;
   /** End this running call; it still leads to its `call.settle`, once its transport is gone. */
   stop(row: CallRow, failure: Failure): void;
   /** This call has come to its end. Its state is final; `failure` is why, or null after success. */
@@ -34,8 +52,11 @@ export interface DispatcherEffects {
 /** What a dispatcher is made from. */
 export interface DispatcherInput {
   readonly limits: DispatcherLimits;
+  readonly resilience: ResiliencePolicy;
   readonly effects: DispatcherEffects;
   readonly clock: Clock;
+  /** Chance, for backoff: a number from 0 to below 1. */
+  readonly random: () => number;
   /** Hears {@link DispatcherEdge}s. */
   readonly machine: AnyActorRef | null;
 }
@@ -52,7 +73,11 @@ export type DispatcherEvent =
       readonly row: CallRow;
       readonly failure: Failure | null;
       readonly tokens: number | null;
+      /** Whether the caller has seen something of this attempt, so that another would repeat it. */
+      readonly isDelivered?: boolean;
     }
+  /** What a vendor's headers said. */
+  | { readonly type: 'limits.learned'; readonly limits: VendorLimits }
   /** End this call: as `cancelled`, `aborted` or `failed`, by the failure's code. A waiting call ends at once. */
   | { readonly type: 'call.end'; readonly row: CallRow; readonly failure: Failure }
   | { readonly type: 'gate.open' }
@@ -72,15 +97,22 @@ export type DispatcherEdge =
   | { readonly type: 'window.refreshed' }
   | { readonly type: 'queue.full' }
   | { readonly type: 'queue.drained' }
+  | { readonly type: 'cooling.begun' }
+  | { readonly type: 'cooling.ended' }
+  | { readonly type: 'breaker.tripped' }
+  | { readonly type: 'breaker.trial' }
+  | { readonly type: 'breaker.closed' }
   | { readonly type: 'dispatcher.idle' };
 
 /** Why the head of the queue does not start. */
-export type Blocked = 'rate' | 'concurrency' | 'paused' | null;
+export type Blocked = 'rate' | 'cooling' | 'concurrency' | 'paused' | null;
 
 /** Counts since the iModel was made. */
 export interface DispatcherCounters {
   submitted: number;
   started: number;
+  /** Attempts after the first. */
+  retried: number;
   completed: number;
   failed: number;
   cancelled: number;
@@ -96,6 +128,10 @@ export interface DispatcherView {
   readonly outside: number;
   readonly running: number;
   readonly blocked: Blocked;
+  /** Epoch milliseconds until which nothing starts, by the vendor's wish; null when it has none. */
+  readonly coolingUntil: number | null;
+  /** Running calls that wait for their next attempt. */
+  readonly backingOff: number;
   readonly usedRequests: number;
   readonly usedTokens: number;
   /** Epoch milliseconds when the next unit comes free; null when none is used. */
@@ -144,9 +180,18 @@ export class Dispatcher {
   readonly #outside = new FairQueue<CallRow>();
   readonly #deadlines = new DueHeap<CallRow>();
   readonly #window: RollingWindow;
+  readonly #resilience: ResiliencePolicy;
+  readonly #random: () => number;
+  readonly #cooling = new Cooling();
+  readonly #breaker: CircuitBreaker | null;
+  /** Calls between two attempts; they keep their slot. */
+  readonly #retries = new DueHeap<RetryWait>();
+  /** Those whose delay has passed: they go before all that wait in the queue. */
+  readonly #again = new FairQueue<CallRow>();
   readonly #counters: DispatcherCounters = {
     submitted: 0,
     started: 0,
+    retried: 0,
     completed: 0,
     failed: 0,
     cancelled: 0,
@@ -157,6 +202,9 @@ export class Dispatcher {
   #gateOpen = false;
   #refusing = false;
   #blocked: Blocked = null;
+  /** When the cool-down that blocks ends. */
+  #coolAt = Number.POSITIVE_INFINITY;
+  #breakerSeen: BreakerState = 'closed';
   #full = false;
   #tickAt = Number.POSITIVE_INFINITY;
   #timer: unknown;
@@ -168,6 +216,9 @@ export class Dispatcher {
     this.#machine = input.machine;
     this.#self = self;
     this.#window = new RollingWindow(input.limits.window);
+    this.#resilience = input.resilience;
+    this.#random = input.random;
+    this.#breaker = input.resilience.breaker === null ? null : new CircuitBreaker(input.resilience.breaker);
   }
 
   get limits(): DispatcherLimits {
@@ -180,13 +231,17 @@ export class Dispatcher {
   }
 
   view(): DispatcherView {
-    this.#window.expire(this.#clock.now());
+    const now = this.#clock.now();
+    this.#window.expire(now);
     const { nextExpiryAt } = this.#window;
+    const coolingUntil = this.#cooling.until;
     return {
       waiting: this.#queue.size,
       outside: this.#outside.size,
       running: this.#running,
       blocked: this.#blocked,
+      coolingUntil: coolingUntil > now ? coolingUntil : null,
+      backingOff: this.#retries.size + this.#again.size,
       usedRequests: this.#window.usedRequests,
       usedTokens: this.#window.usedTokens,
       nextRefreshAt: nextExpiryAt === Number.POSITIVE_INFINITY ? null : nextExpiryAt,
@@ -208,7 +263,7 @@ export class Dispatcher {
         this.#answer(event.row);
         break;
       case 'call.settle':
-        this.#settle(event.row, event.failure, event.tokens);
+        this.#settle(event.row, event);
         break;
       case 'call.end':
         this.#end(event.row, event.failure);
@@ -227,6 +282,7 @@ export class Dispatcher {
         break;
       case 'calls.stop':
         for (const row of [...this.#live]) this.#end(row, closedFailure());
+        this.#pump();
         break;
       case 'limits.set':
         this.#limits = { ...this.#limits, ...event.limits };
@@ -234,8 +290,12 @@ export class Dispatcher {
         this.#refuseTooLarge();
         this.#pump();
         break;
+      case 'limits.learned':
+        this.#cooling.learn(event.limits, this.#clock.now());
+        break;
       case 'limits.reset':
         this.#window.reset();
+        this.#cooling.reset();
         this.#pump();
         break;
       case 'clock.tick':
@@ -318,11 +378,24 @@ export class Dispatcher {
     const wasBlocked = this.#blocked;
     this.#admit();
     this.#blocked = this.#gateOpen ? this.#startAll() : 'paused';
-    if (this.#queue.size === 0) this.#blocked = null;
-    if (this.#blocked === 'rate' && wasBlocked !== 'rate') this.#tell({ type: 'limit.hit' });
-    if (this.#blocked !== 'rate' && wasBlocked === 'rate') this.#tell({ type: 'window.refreshed' });
+    if (this.#queue.size === 0 && this.#again.size === 0) this.#blocked = null;
+    if (this.#blocked !== wasBlocked) this.#reportBlocked(wasBlocked);
     this.#reportFullness();
     this.#arm();
+  }
+
+  #reportBlocked(before: Blocked): void {
+    if (before === 'rate') this.#tell({ type: 'window.refreshed' });
+    if (before === 'cooling') this.#tell({ type: 'cooling.ended' });
+    if (this.#blocked === 'rate') this.#tell({ type: 'limit.hit' });
+    if (this.#blocked === 'cooling') this.#tell({ type: 'cooling.begun' });
+  }
+
+  #reportBreaker(): void {
+    const state = this.#breaker?.state ?? 'closed';
+    if (state === this.#breakerSeen) return;
+    this.#breakerSeen = state;
+    this.#tell({ type: `breaker.${state}` });
   }
 
   #reportFullness(): void {
@@ -337,29 +410,78 @@ export class Dispatcher {
   }
 
   #startAll(): Blocked {
+    for (let row = this.#again.peek(); row !== null; row = this.#again.peek()) {
+      const now = this.#clock.now();
+      const blocked = this.#unitsFor(row, now);
+      if (blocked !== null) return blocked;
+      this.#again.shift();
+      this.#attempt(row, now);
+    }
     const { concurrency } = this.#limits;
     for (let row = this.#queue.peek(); row !== null; row = this.#queue.peek()) {
       if (concurrency !== null && this.#running >= concurrency) return 'concurrency';
       const now = this.#clock.now();
-      if (!this.#window.fits(row.tokens, now)) return 'rate';
-      this.#queue.shift();
-      this.#admit();
-      this.#start(row, now);
+      if (this.#breaker?.state === 'tripped' && now < this.#breaker.reopensAt) {
+        this.#reject(row, now);
+        continue;
+      }
+      const blocked = this.#unitsFor(row, now);
+      if (blocked !== null) return blocked;
+      if (this.#breaker !== null && !this.#breaker.admit(now)) {
+        this.#reject(row, now);
+        continue;
+      }
+      this.#begin(row, now);
+      this.#attempt(row, now);
     }
     return null;
   }
 
-  #start(row: CallRow, now: number): void {
-    row.state = stepCall(row.state, 'call.dispatch');
+  /** What keeps the units of one attempt from this call now; null when nothing does. */
+  #unitsFor({ tokens }: CallRow, now: number): Blocked {
+    const readyAt = this.#cooling.readyAt(tokens, now);
+    if (readyAt > now) {
+      this.#coolAt = readyAt;
+      return 'cooling';
+    }
+    return this.#window.fits(tokens, now) ? null : 'rate';
+  }
+
+  /** Takes a call from the queue into a slot. */
+  #begin(row: CallRow, now: number): void {
+    this.#queue.shift();
+    this.#admit();
     row.startedAt = now;
-    row.grant = this.#window.take(row.tokens);
+    row.breakerEpoch = this.#breaker?.epoch ?? 0;
     if (row.dueAt !== row.deadlineAt) {
       this.#deadlines.remove(row);
       if (row.deadlineAt !== Number.POSITIVE_INFINITY) this.#deadlines.move(row, row.deadlineAt);
     }
     this.#running += 1;
     this.#counters.started += 1;
+    this.#reportBreaker();
+  }
+
+  /** Sends a call that has its slot. */
+  #attempt(row: CallRow, now: number): void {
+    row.state = stepCall(row.state, 'call.dispatch');
+    row.grant = this.#window.take(row.tokens);
+    row.isProbe = this.#cooling.started(row.tokens, now);
+    row.retry = null;
+    row.attempts += 1;
+    if (row.attempts > 1) this.#counters.retried += 1;
     this.#effects.start(row);
+  }
+
+  /** The breaker lets no call through: it fails at once, and nothing is sent. */
+  #reject(row: CallRow, now: number): void {
+    const retryAfterMs = Math.max(0, (this.#breaker?.reopensAt ?? now) - now);
+    const after = Number.isFinite(retryAfterMs) ? { retryAfterMs } : {};
+    this.#begin(row, now);
+    row.state = stepCall(row.state, 'call.dispatch');
+    // It began after the state it would be judged in.
+    row.breakerEpoch = -1;
+    this.#fail(row, failureOf('circuit_open', 'The breaker is open: the vendor has failed too often', after));
   }
 
   #sent(row: CallRow): void {
@@ -372,23 +494,68 @@ export class Dispatcher {
     const next = stepCall(row.state, 'call.answer');
     if (next < 0) return;
     row.state = next;
-    if (row.grant === null) return;
-    this.#window.answered(row.grant, this.#clock.now());
-    this.#arm();
+    if (row.grant !== null) this.#window.answered(row.grant, this.#clock.now());
+    if (row.isProbe) this.#resolveProbe(row, true);
+    else if (row.grant !== null) this.#arm();
   }
 
-  #settle(row: CallRow, failure: Failure | null, tokens: number | null): void {
-    if (!isRunning(row.state)) return;
-    this.#running -= 1;
+  #settle(
+    row: CallRow,
+    { failure, tokens, isDelivered = false }: Extract<DispatcherEvent, { type: 'call.settle' }>,
+  ): void {
+    if (!isRunning(row.state) || row.retry !== null) return;
+    const now = this.#clock.now();
     if (row.grant !== null) {
       // A request that was never written still counts: units are not given back once a call was dispatched.
-      this.#window.sent(row.grant, this.#clock.now());
+      this.#window.sent(row.grant, now);
       if (tokens !== null) this.#window.settle(row.grant, tokens);
     }
-    if (row.stopping !== null) this.#finish(row, endingOf(row.stopping), row.stopping);
-    else this.#finish(row, failure === null ? 'call.complete' : 'call.fail', failure);
+    if (failure?.retryAfterMs !== undefined) this.#cooling.coolUntil(now + failure.retryAfterMs, now);
+    if (row.isProbe) this.#resolveProbe(row, failure === null);
+    if (row.stopping !== null) this.#complete(row, row.stopping, undefined);
+    else if (failure === null) this.#complete(row, null, null);
+    else if (isDelivered || row.isRescued || !this.#backOff(row, failure, now)) this.#fail(row, failure, isDelivered);
     this.#pump();
     this.#reportIdle();
+  }
+
+  #resolveProbe(row: CallRow, isTaken: boolean): void {
+    row.isProbe = false;
+    this.#cooling.resolved(isTaken);
+    this.#pump();
+  }
+
+  /** Lets a failed call wait for another attempt. @returns False when there will be none. */
+  #backOff(row: CallRow, failure: Failure, now: number): boolean {
+    const delayMs = retryDelayMs(this.#resilience.retry, failure, row.attempts, this.#random);
+    if (delayMs === null || now + delayMs >= row.deadlineAt || this.#refusing) return false;
+    row.state = stepCall(row.state, 'call.retry');
+    row.retry = { row, isDue: false, dueAt: now + delayMs, heapIndex: -1 };
+    this.#retries.push(row.retry);
+    this.#effects.retrying(row, failure, delayMs);
+    return true;
+  }
+
+  /** All attempts have failed: somebody else may carry the call on, else it ends. */
+  #fail(row: CallRow, failure: Failure, isDelivered = false): void {
+    if (isDelivered || row.isRescued) {
+      this.#complete(row, failure, failure);
+      return;
+    }
+    row.isRescued = true;
+    this.#breaker?.judge(row.breakerEpoch, failure, this.#clock.now());
+    row.breakerEpoch = -1;
+    this.#reportBreaker();
+    if (!this.#effects.rescue(row, failure)) this.#complete(row, failure, failure);
+  }
+
+  /** @param verdict - What the end says about the vendor; see {@link CircuitBreaker.judge}. */
+  #complete(row: CallRow, failure: Failure | null, verdict: Failure | null | undefined): void {
+    this.#running -= 1;
+    this.#breaker?.judge(row.breakerEpoch, verdict, this.#clock.now());
+    this.#reportBreaker();
+    if (row.stopping !== null) this.#finish(row, endingOf(row.stopping), row.stopping);
+    else this.#finish(row, failure === null ? 'call.complete' : 'call.fail', failure);
   }
 
   /** Ends a call before its time: a waiting one at once, a running one by stopping it. */
@@ -396,7 +563,15 @@ export class Dispatcher {
     if (hasEnded(row.state) || row.stopping !== null) return;
     if (isRunning(row.state)) {
       row.stopping = failure;
-      this.#effects.stop(row, failure);
+      if (row.retry === null) {
+        this.#effects.stop(row, failure);
+        return;
+      }
+      // Between two attempts nothing runs that would have to be stopped.
+      if (row.retry.isDue) this.#again.remove(row);
+      else this.#retries.remove(row.retry);
+      this.#complete(row, failure, undefined);
+      this.#reportIdle();
       return;
     }
     if (row.state === callState.outside) this.#outside.remove(row);
@@ -436,6 +611,11 @@ export class Dispatcher {
       this.#deadlines.remove(row);
       this.#end(row, this.#timeout(row));
     }
+    for (let wait = this.#retries.peek(); wait !== undefined && wait.dueAt <= now; wait = this.#retries.peek()) {
+      this.#retries.remove(wait);
+      wait.isDue = true;
+      this.#again.push(wait.row);
+    }
     this.#pump();
   }
 
@@ -450,7 +630,8 @@ export class Dispatcher {
   }
 
   #phaseOf(row: CallRow): TimeoutPhase {
-    if (row.state === callState.queued) return this.#blocked ?? 'queue';
+    if (row.state === callState.queued) return this.#blocked === 'cooling' ? 'rate' : (this.#blocked ?? 'queue');
+    if (row.state === callState.backingOff) return 'backoff';
     if (!isRunning(row.state)) return 'queue';
     return row.state === callState.answering && row.streaming ? 'stream' : 'attempt';
   }
@@ -458,7 +639,8 @@ export class Dispatcher {
   /** One timer, for whatever comes first. A timer that fires early finds nothing to do and arms the next. */
   #arm(): void {
     const rateAt = this.#blocked === 'rate' ? this.#window.nextExpiryAt : Number.POSITIVE_INFINITY;
-    const at = Math.min(this.#deadlines.nextAt, rateAt);
+    const coolAt = this.#blocked === 'cooling' ? this.#coolAt : Number.POSITIVE_INFINITY;
+    const at = Math.min(this.#deadlines.nextAt, this.#retries.nextAt, rateAt, coolAt);
     if (at >= this.#tickAt) {
       if (this.#live.size === 0) this.#disarm();
       return;
@@ -493,6 +675,7 @@ const phaseText: Partial<Record<TimeoutPhase, string>> = {
   paused: 'waiting while the model takes no calls',
   concurrency: 'waiting for a running call to end',
   rate: 'waiting for the rate limit',
+  backoff: 'waiting for the next attempt',
   attempt: 'waiting for the upstream',
   stream: 'reading the stream',
 };

@@ -70,8 +70,21 @@ export const modelMachine = setup({
     rate: {
       initial: 'open',
       states: {
-        open: { on: { 'limit.hit': 'throttled' } },
+        open: { on: { 'limit.hit': 'throttled', 'cooling.begun': 'cooling' } },
+        /** Our own limit is used up. */
         throttled: { on: { 'window.refreshed': 'open' } },
+        /** The vendor wants no requests. */
+        cooling: { on: { 'cooling.ended': 'open' } },
+      },
+    },
+    breaker: {
+      initial: 'closed',
+      states: {
+        closed: { on: { 'breaker.tripped': 'tripped' } },
+        /** Calls fail at once. */
+        tripped: { on: { 'breaker.trial': 'trial' } },
+        /** Single calls find out whether the vendor is back. */
+        trial: { on: { 'breaker.tripped': 'tripped', 'breaker.closed': 'closed' } },
       },
     },
     queue: {
@@ -91,16 +104,31 @@ export type ModelActor = ActorRefFrom<typeof modelMachine>;
 export type ModelRegions = SnapshotFrom<typeof modelMachine>['value'];
 
 /** One word for people, strictest first. */
-export const modelModes = ['closed', 'draining', 'paused', 'throttled', 'full', 'busy', 'idle'] as const;
+export const modelModes = [
+  'closed',
+  'draining',
+  'paused',
+  'tripped',
+  'cooling',
+  'throttled',
+  'full',
+  'busy',
+  'idle',
+] as const;
 
 /** See {@link modelModes}. */
 export type ModelMode = (typeof modelModes)[number];
 
 /** The strictest of what the regions and the dispatcher say. */
-export function modeOf(regions: ModelRegions, view: Pick<DispatcherView, 'running' | 'waiting'>): ModelMode {
+export function modeOf(
+  regions: ModelRegions,
+  view: Pick<DispatcherView, 'running' | 'waiting' | 'coolingUntil'>,
+): ModelMode {
   if (regions.life === 'closed') return 'closed';
   if (regions.life === 'draining' || regions.life === 'closing') return 'draining';
   if (regions.life === 'paused') return 'paused';
+  if (regions.breaker !== 'closed') return 'tripped';
+  if (regions.rate === 'cooling' || view.coolingUntil !== null) return 'cooling';
   if (regions.rate === 'throttled') return 'throttled';
   if (regions.queue === 'full') return 'full';
   return view.running + view.waiting > 0 ? 'busy' : 'idle';

@@ -12,6 +12,11 @@ const limits = (concurrency) => ({
   window: { requests: null, tokens: null, lengthMs: 60_000, marginMs: 300 },
 });
 
+const resilience = {
+  retry: { maxRetries: 3, baseDelayMs: 1_000, maxDelayMs: 60_000, backoffFactor: 2, jitterFactor: 1, excludeCodes: [] },
+  breaker: null,
+};
+
 /** Nanoseconds per call with `inFlight` running and `waiting` behind them: each settled call starts the next, each start submits one more. */
 function costPerCall(inFlight, waiting, calls) {
   const running = [];
@@ -19,10 +24,12 @@ function costPerCall(inFlight, waiting, calls) {
   const effects = {
     start: (started) => running.push(started),
     stop: () => {},
+    retrying: () => {},
+    rescue: () => false,
     ended: () => {},
   };
   const actor = createActor(dispatcherLogic, {
-    input: { limits: limits(inFlight), effects, clock: systemClock, machine: null },
+    input: { limits: limits(inFlight), resilience, random: Math.random, effects, clock: systemClock, machine: null },
   });
   actor.start();
   actor.send({ type: 'gate.open' });
@@ -50,7 +57,9 @@ function bytesPerWaiting(count) {
   const actor = createActor(dispatcherLogic, {
     input: {
       limits: limits(1),
-      effects: { start: () => {}, stop: () => {}, ended: () => {} },
+      resilience,
+      random: Math.random,
+      effects: { start: () => {}, stop: () => {}, retrying: () => {}, rescue: () => false, ended: () => {} },
       clock: systemClock,
       machine: null,
     },

@@ -23,6 +23,31 @@ export const natsConfig = z.strictObject({
 /** See {@link natsConfig}. */
 export type NatsConfig = z.infer<typeof natsConfig>;
 
+const seconds = z.number('a number of seconds').positive('above 0');
+
+/** The HTTP front door of a process, as TypeScript writes it. Times are seconds. */
+export const gatewayConfig = z.strictObject({
+  /** The address to listen on. Without keys it must be one that only this machine can reach. @defaultValue '127.0.0.1' */
+  host: text.optional(),
+  /** 0 takes any free port. @defaultValue 8080 */
+  port: z.number('a port').int('a whole number').min(0, 'at least 0').max(65_535, 'at most 65535').optional(),
+  /** Bytes of the largest request body. @defaultValue 33554432 */
+  bodyLimit: z.number('a number of bytes').int('a whole number').min(1, 'at least 1').optional(),
+  /** How long a call may wait in its iModel's queue, unless its caller asks for less. @defaultValue 60 */
+  queueTimeout: seconds.optional(),
+  /** After how long a silence a stream sends a comment, so that nobody between takes it for dead. @defaultValue 15 */
+  keepAlive: seconds.optional(),
+  /** How long a reader may take nothing before its call is cancelled. @defaultValue 60 */
+  slowReaderTimeout: seconds.optional(),
+  /** How long the head of a request may take to arrive. @defaultValue 10 */
+  headersTimeout: seconds.optional(),
+  /** How long a whole request may take to arrive. @defaultValue 120 */
+  requestTimeout: seconds.optional(),
+});
+
+/** See {@link gatewayConfig}. */
+export type GatewayConfig = z.infer<typeof gatewayConfig>;
+
 /**
  * One process with its iModels, as TypeScript writes it; in files the same names are in snake_case.
  *
@@ -35,6 +60,8 @@ export const runtimeConfig = z.strictObject({
     .refine((models) => Object.keys(models).length > 0, 'one iModel or more'),
   /** The NATS server to serve on. @defaultValue a bus inside the process */
   nats: natsConfig.optional(),
+  /** The HTTP front door. @defaultValue none */
+  gateway: gatewayConfig.optional(),
   /** Seconds that running calls have when the process is asked to end. @defaultValue 30 */
   drainTimeout: z.number('a number').nonnegative('at least 0').optional(),
 });

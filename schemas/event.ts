@@ -12,11 +12,23 @@ export const modelEventTypes = [
   'pre_invocation',
   /** The upstream began to answer. */
   'answered',
+  /** An attempt failed and another follows after `delay_ms`. */
+  'retrying',
+  /** All attempts failed, and another model is asked. */
+  'falling_back',
   /** It has ended. */
   'post_invocation',
   /** Our own limit is used up. */
   'throttled',
   'refreshed',
+  /** The vendor wants no requests for a while. */
+  'cooling',
+  'cooled',
+  /** The breaker opened: calls fail at once. */
+  'tripped',
+  /** Single calls find out whether the vendor is back. */
+  'trial',
+  'recovered',
   'full',
   'drained',
   'started',
@@ -39,9 +51,15 @@ export const modelEvent = z.object({
   at: z.number(),
   call_id: z.string().optional(),
   caller: z.string().optional(),
+  /** The W3C trace context of the call, where its caller sent one. */
+  traceparent: z.string().optional(),
   /** On `post_invocation`: how the call ended. */
   status: z.enum(callStatuses).optional(),
   failure: failure.optional(),
+  /** On `retrying`: milliseconds until the next attempt. */
+  delay_ms: z.number().optional(),
+  /** On `retrying`, `falling_back` and `post_invocation`: how often the call was sent. */
+  attempts: z.number().int().optional(),
   /** On `pre_invocation` and `post_invocation`: milliseconds waited before dispatch. */
   wait_ms: z.number().optional(),
   /** On `post_invocation`: milliseconds from dispatch to end. */

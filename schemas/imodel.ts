@@ -1,9 +1,42 @@
 import { z } from 'zod';
+import { type FailureCode, failureCodes } from './failure.ts';
 
 const positiveInteger = z.number().int('a whole number').min(1, 'at least 1');
 
 /** An iModel's id: one token of a subject. */
 export const modelId = z.string().regex(/^[A-Za-z0-9_-]{1,64}$/, '1 to 64 of the characters A-Z a-z 0-9 _ -');
+
+const failureCode = z.enum(Object.keys(failureCodes) as [FailureCode, ...FailureCode[]]);
+
+/** How failed attempts are made again. Times in seconds. */
+export const retryOptions = z.strictObject({
+  /** Attempts after the first. @defaultValue 3 */
+  maxRetries: z.number().int('a whole number').min(0, 'at least 0').max(100, 'at most 100').optional(),
+  /** Ceiling of the first delay. @defaultValue 1 */
+  baseDelay: z.number().positive('above 0').optional(),
+  /** No ceiling grows beyond it. @defaultValue 60 */
+  maxDelay: z.number().nonnegative('at least 0').optional(),
+  /** @defaultValue 2 */
+  backoffFactor: z.number().min(1, 'at least 1').optional(),
+  /** Whether delays are left to chance. @defaultValue true */
+  jitter: z.boolean().optional(),
+  /** How much of a delay is left to chance, 0 to 1. @defaultValue 1 */
+  jitterFactor: z.number().min(0, 'at least 0').max(1, 'at most 1').optional(),
+  /** Failures that are final whatever else is said of them. */
+  excludeCodes: z.array(failureCode).optional(),
+});
+
+/** When a breaker opens and closes. Times in seconds. */
+export const breakerOptions = z.strictObject({
+  /** Calls in a row that must fail. @defaultValue 5 */
+  failureThreshold: positiveInteger.optional(),
+  /** How long it stays open before a trial. @defaultValue 30 */
+  recoveryTime: z.number().positive('above 0').optional(),
+  /** Trials at a time. @defaultValue 1 */
+  halfOpenMaxCalls: positiveInteger.optional(),
+  /** Failures that say nothing about the vendor's health. */
+  excludeCodes: z.array(failureCode).optional(),
+});
 
 /**
  * Our own options of an iModel, as TypeScript writes them. Whatever else stands beside them belongs to the provider (`model`, `temperature`, …)
@@ -40,6 +73,12 @@ export const modelOptions = z.object({
   createdAt: z.number().optional(),
   /** A call that finds the queue full waits for a place, or is refused with `queue_full`. @defaultValue 'wait' */
   onFull: z.enum(['wait', 'reject']).optional(),
+  /** How failed attempts are made again; null never. @defaultValue 3 retries with full jitter */
+  retry: retryOptions.nullish(),
+  /** Stops calling a vendor that keeps failing; `{}` for its defaults. @defaultValue none */
+  breaker: breakerOptions.nullish(),
+  /** Failures for which fallbacks are tried, beside all that are retryable. */
+  fallbackOn: z.array(failureCode).optional(),
   /** Seconds added to the rate window against jitter between here and the vendor. @defaultValue 0.5 % of the window, at least 0.01 */
   windowMargin: z.number().nonnegative('at least 0').optional(),
 });
@@ -81,8 +120,15 @@ export function toSnakeCase(name: string): string {
 /** Names of all options that are ours, those of endpoints too, camelCase. */
 export const ownOptionNames: readonly string[] = [...modelOptionNames, ...Object.keys(endpointOptions.shape)];
 
-const snakeToCamel = new Map<string, string>(ownOptionNames.map((name) => [toSnakeCase(name), name]));
-const camelToSnake = new Map<string, string>(ownOptionNames.map((name) => [name, toSnakeCase(name)]));
+/** Options whose own keys change their spelling too. */
+const nestedOptions = { retry: retryOptions, breaker: breakerOptions } as const;
+
+const allNames = [
+  ...ownOptionNames,
+  ...Object.values(nestedOptions).flatMap((schema) => Object.keys(schema.shape)),
+] as const;
+const snakeToCamel = new Map<string, string>(allNames.map((name) => [toSnakeCase(name), name]));
+const camelToSnake = new Map<string, string>(allNames.map((name) => [name, toSnakeCase(name)]));
 
 const fields = z.record(z.string(), z.unknown());
 
@@ -96,7 +142,26 @@ export const writtenOptions = z.codec(fields, fields, {
 });
 
 function renameKeys(record: Record<string, unknown>, names: ReadonlyMap<string, string>): Record<string, unknown> {
-  return Object.fromEntries(Object.entries(record).map(([key, value]) => [names.get(key) ?? key, value]));
+  return Object.fromEntries(
+    Object.entries(record).map(([key, value]) => {
+      const inner = (item: unknown) => (isRecord(item) ? renameKeys(item, names) : item);
+      if (key === 'fallbacks' && Array.isArray(value)) return [key, value.map(inner)];
+      return [names.get(key) ?? key, key in nestedOptions ? inner(value) : value];
+    }),
+  );
+}
+
+/**
+ * A W3C trace context: version, trace, parent and flags, in lower-case hexadecimal.
+ *
+ * @see {@link https://www.w3.org/TR/trace-context/#traceparent-header} (read 2026-11)
+ */
+export const traceParent = z
+  .string()
+  .regex(/^[0-9a-f]{2}-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}$/, 'a W3C trace context');
+
+function isRecord(value: unknown): value is Record<string, unknown> {
+  return typeof value === 'object' && value !== null && Object.getPrototypeOf(value) === Object.prototype;
 }
 
 /** Options of one call, beside its request. */
@@ -113,6 +178,8 @@ export const callOptions = z.strictObject({
   caller: z.string().max(256, 'at most 256 characters').optional(),
   /** The call's id: 1 to 64 of `[A-Za-z0-9_-]`. @defaultValue a new UUIDv4 */
   callId: modelId.optional(),
+  /** The W3C trace context the call belongs to; passed on with its events and its reply. */
+  traceparent: traceParent.optional(),
   /** Rejects with the call's error when it failed, instead of resolving with the failed call. @defaultValue false */
   raiseOnError: z.boolean().optional(),
 });

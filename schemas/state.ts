@@ -20,8 +20,8 @@ export const modelState = z.object({
   /** Epoch seconds. */
   created_at: z.number(),
   /** The strictest of the regions, in one word for people. */
-  mode: z.enum(['closed', 'draining', 'paused', 'throttled', 'full', 'busy', 'idle']),
-  regions: z.object({ life: z.string(), rate: z.string(), queue: z.string() }),
+  mode: z.enum(['closed', 'draining', 'paused', 'tripped', 'cooling', 'throttled', 'full', 'busy', 'idle']),
+  regions: z.object({ life: z.string(), rate: z.string(), breaker: z.string(), queue: z.string() }),
   queue: z.object({
     waiting: count,
     /** Callers that wait for a place in the full queue. */
@@ -32,7 +32,11 @@ export const modelState = z.object({
   running: count,
   concurrency_limit: z.number().int().positive().nullable(),
   /** Why the head of the queue does not start; null when it could. */
-  blocked: z.enum(['rate', 'concurrency', 'paused']).nullable(),
+  blocked: z.enum(['rate', 'cooling', 'concurrency', 'paused']).nullable(),
+  /** Epoch milliseconds until which the vendor wants no requests; null when it does not mind. */
+  cooling_until: z.number().nullable(),
+  /** Calls between two attempts. */
+  backing_off: count,
   budget: z.object({
     window_ms: z.number().positive(),
     requests: budget,
@@ -44,6 +48,8 @@ export const modelState = z.object({
   counters: z.object({
     submitted: count,
     started: count,
+    /** Attempts after the first. */
+    retried: count,
     completed: count,
     failed: count,
     cancelled: count,

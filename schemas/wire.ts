@@ -54,7 +54,15 @@ export const ctlRequest = z.discriminatedUnion('type', [
 export type CtlRequest = z.infer<typeof ctlRequest>;
 
 /** Body of `resume`. */
-export const resumeRequest = z.object({ call_id: callId, after_seq: z.number().int().nonnegative() });
+export const resumeRequest = z.object({
+  call_id: callId,
+  after_seq: z.number().int().nonnegative(),
+  /**
+   * Who sent `invoke` listens on `imodel.<id>.chunks.<call>` from now on: signs of life and the outcome come there too, and a call to which
+   * nobody listens any more is cancelled, as that of a stream is. @defaultValue false
+   */
+  follow: z.boolean().optional(),
+});
 
 /** Reply to `cancel`: at once from the node that holds the call, a moment later from a node that does not. */
 export const cancelReply = z.object({ call_id: callId, cancelled: z.boolean() });

@@ -1,19 +1,19 @@
 import { randomUUID } from 'node:crypto';
 import type { z } from 'zod';
 import type { Clock } from '../actors/clock.ts';
-import type { DispatcherLimits } from '../actors/dispatcher.ts';
-import { type CallOptions, type ModelOptions, modelOptions } from '../schemas/imodel.ts';
 import type { ModelEventMessage } from '../schemas/event.ts';
+import { type CallOptions, type ModelOptions, modelOptions } from '../schemas/imodel.ts';
 import type { ModelState } from '../schemas/state.ts';
 import type { Bus } from './bus/bus.ts';
 import type { Endpoint, Fields } from './endpoints/endpoint.ts';
-import { IModelError } from './errors.ts';
+import { IModelError, printValue } from './errors.ts';
 import { ApiCalling } from './runtime/api-calling.ts';
 import { checked, checkedCallOptions } from './runtime/checked.ts';
 import { ChunkBuffer, discardingSink } from './runtime/chunk-buffer.ts';
 import { LiveModel } from './runtime/live-model.ts';
 import { stateOf } from './runtime/model-state.ts';
 import { ModelStream, type StreamingProcessFunc } from './runtime/model-stream.ts';
+import { limitsOf, resilienceOf } from './runtime/policies.ts';
 import { resolveEndpoint, splitOptions } from './runtime/resolve-endpoint.ts';
 import { type ServedModel, serveModel } from './runtime/serve.ts';
 import { systemClock } from './runtime/system-clock.ts';
@@ -21,15 +21,19 @@ import { systemClock } from './runtime/system-clock.ts';
 /** Chunks a stream holds for a slow reader before it stops reading its upstream. */
 const streamBufferSize = 256;
 
-/** Seconds of one rate window when neither `interval` nor `capacityRefreshTime` is given. */
-const defaultWindow = 60;
-
 /** What cannot be written down and so is no part of {@link ModelOptions}. */
 export interface IModelFunctions {
   /** An endpoint of your own instead of one matched by name. It is not copied, and not closed with the iModel's other resources spared. */
   readonly endpoint?: string | Endpoint | undefined;
   /** Changes chunks of streams; see {@link StreamingProcessFunc}. */
   readonly streamingProcessFunc?: StreamingProcessFunc | null | undefined;
+  /**
+   * Models to ask, in this order and before the first chunk, when a call has failed for good with a failure that is retryable or in
+   * `fallbackOn`: names as in `model`, options of an iModel, or iModels of yours. Those made here are closed with this one.
+   *
+   * @defaultValue none
+   */
+  readonly fallbacks?: readonly (string | IModelOptions | iModel)[] | undefined;
   /** Reaches the endpoint when it runs elsewhere: needed with `endpoint: 'remote'`. Stays the caller's to close. */
   readonly bus?: Bus | undefined;
   /** Where time comes from. @defaultValue the machine's clock */
@@ -68,6 +72,9 @@ export class iModel implements AsyncDisposable {
   readonly endpoint: Endpoint;
   readonly #live: LiveModel;
   readonly #process: StreamingProcessFunc | null;
+  /** Fallbacks that were made here. */
+  readonly #owned: iModel[] = [];
+  readonly #hasFallbacks: boolean;
 
   /**
    * @throws IModelError `config` for an unknown or malformed option, an unknown provider without `baseUrl`, or an endpoint the provider
@@ -82,10 +89,15 @@ export class iModel implements AsyncDisposable {
     this.providerMetadata = structuredClone(settings.providerMetadata ?? {});
     this.#process = functions.streamingProcessFunc ?? null;
     this.endpoint = resolveEndpoint(settings, functions, provider);
+    const fallbacks = this.#fallbacks(functions);
+    this.#hasFallbacks = fallbacks.length > 0;
     this.#live = new LiveModel({
       id: this.id,
       endpoint: this.endpoint,
       limits: limitsOf(settings, this.endpoint),
+      resilience: resilienceOf(settings, this.endpoint),
+      fallback: { models: fallbacks, codes: settings.fallbackOn ?? [] },
+      random: Math.random,
       clock,
       createId: randomUUID,
       onSession: (sessionId) => {
@@ -146,7 +158,9 @@ export class iModel implements AsyncDisposable {
       transport[name] = request[name];
       delete (body as Record<string, unknown>)[name];
     }
-    return this.#live.createCall(this.endpoint.prepare(body), transport, options.callId);
+    const call = this.#live.createCall(this.endpoint.prepare(body), transport, options.callId);
+    if (this.#hasFallbacks) call.request = structuredClone(body);
+    return call;
   }
 
   /**
@@ -234,11 +248,33 @@ export class iModel implements AsyncDisposable {
    * ended and connections and timers are gone. Idempotent.
    */
   close(options: CloseOptions = {}): Promise<void> {
-    return this.#live.close(options.drain === true, options.timeoutMs);
+    const closing = this.#live.close(options.drain === true, options.timeoutMs);
+    if (this.#owned.length === 0) return closing;
+    return closing.then(async () => {
+      await Promise.all(this.#owned.map((model) => model.close(options)));
+    });
   }
 
   [Symbol.asyncDispose](): Promise<void> {
     return this.close();
+  }
+
+  /** The models that stand in for this one; those that are made here share its clock, its bus and its environment. */
+  #fallbacks({ fallbacks = [], clock, env, bus }: IModelFunctions): iModel[] {
+    if (!Array.isArray(fallbacks)) {
+      const value = printValue(fallbacks);
+      throw IModelError.of('config', `Expected \`fallbacks\` to be a list, got ${value}`, {
+        field: 'fallbacks',
+        value,
+      });
+    }
+    return fallbacks.map((fallback) => {
+      if (fallback instanceof iModel) return fallback;
+      const options: IModelOptions = typeof fallback === 'string' ? { model: fallback } : fallback;
+      const made = new iModel({ clock, env, bus, ...options });
+      this.#owned.push(made);
+      return made;
+    });
   }
 
   #refuseUsedId(callId: string | undefined): void {
@@ -258,20 +294,4 @@ function rejects(call: ApiCalling, raiseOnError: boolean): boolean {
     default:
       return true;
   }
-}
-
-function limitsOf(options: ModelOptions, endpoint: Endpoint): DispatcherLimits {
-  const seconds = options.interval ?? options.capacityRefreshTime ?? defaultWindow;
-  const margin = options.windowMargin ?? Math.max(0.01, seconds * 0.005);
-  return {
-    queueCapacity: options.queueCapacity ?? endpoint.defaultLimits?.queueCapacity ?? 100,
-    onFull: options.onFull ?? 'wait',
-    concurrency: options.concurrencyLimit ?? endpoint.defaultLimits?.concurrency ?? null,
-    window: {
-      requests: options.limitRequests ?? null,
-      tokens: options.limitTokens ?? null,
-      lengthMs: seconds * 1_000,
-      marginMs: margin * 1_000,
-    },
-  };
 }

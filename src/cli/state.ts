@@ -54,6 +54,7 @@ export function stateLines(state: ModelState): string[] {
 
 const waitsFor = {
   rate: 'its rate limit',
+  cooling: 'its vendor, which wants no requests',
   concurrency: 'a running call to end',
   paused: 'being resumed',
 } as const satisfies Record<NonNullable<ModelState['blocked']>, string>;

@@ -2,7 +2,14 @@ import type { Bus } from '../bus/bus.ts';
 import { type AnnouncedService, announceService, type ServiceEndpoint } from '../bus/service.ts';
 import { hostQueue, subjects } from '../bus/subjects.ts';
 import { version } from '../version.ts';
+import { schemaId } from './schema-id.ts';
 import type { Servable } from './serve.ts';
+
+/** Names of the schemas in the document that `imodel asyncapi` writes. */
+const endpointSchemas = {
+  invoke: { request_schema: schemaId('callRequest'), reply_schema: schemaId('wireCall') },
+  stream: { request_schema: schemaId('callRequest'), reply_schema: schemaId('streamReply') },
+} as const;
 
 /**
  * Makes a served iModel known as a NATS service of the name `imodel`, so that `imodel ls` and every NATS tool finds it. Its statistics
@@ -17,6 +24,7 @@ export function announceModel(model: Servable, bus: Bus, node: string): Announce
     name,
     subject: subjects[name](id),
     queue: hostQueue,
+    metadata: endpointSchemas[name],
     counts: () => {
       const { counters, mode, queue, running, budget } = model.state;
       const { submitted: requests, failed, aborted, skipped } = counters;

@@ -52,6 +52,12 @@ export class ApiCalling {
   readonly metadata: Record<string, unknown>;
   /** Where chunks go; null for a one-shot call. @internal */
   sink: ChunkSink | null = null;
+  /** The W3C trace context it belongs to, as headers; null without one. @internal */
+  trace: Readonly<Record<string, string>> | null = null;
+  /** How often it was sent. */
+  attempts = 0;
+  /** What its caller asked for, kept where another model may have to be asked. @internal */
+  request: Fields | null = null;
   /** What its canceller gave as the reason. @internal */
   cause: unknown = null;
 
@@ -277,6 +283,7 @@ export class ApiCalling {
     if (endedAt !== null) timing.ended_at = endedAt;
     if (queuedAt !== null && startedAt !== null) timing.wait_ms = startedAt - queuedAt;
     const written: Record<string, unknown> = { lion_class: 'imodel.ApiCalling', timing };
+    if (this.attempts > 0) written.attempts = this.attempts;
     for (const name in this.metadata) written[name] ??= writeValue(this.metadata[name]);
     return written;
   }

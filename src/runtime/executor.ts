@@ -2,11 +2,12 @@ import type { CallRow } from '../../actors/call-row.ts';
 import type { Clock } from '../../actors/clock.ts';
 import type { DispatcherEffects, DispatcherEvent } from '../../actors/dispatcher.ts';
 import type { Failure } from '../../schemas/failure.ts';
-import type { ChunkSink, Endpoint, EndpointJob, EndpointReply } from '../endpoints/endpoint.ts';
+import type { Endpoint, EndpointReply } from '../endpoints/endpoint.ts';
 import { IModelError, toFailure } from '../errors.ts';
-import type { AbortSource } from '../http/exchange.ts';
 import type { ApiCalling } from './api-calling.ts';
+import { CallRun } from './call-run.ts';
 import type { EndpointStanding } from './endpoint-standing.ts';
+import { type FallbackPolicy, isWorthFallback, Rescue } from './fallback.ts';
 
 /** How long an endpoint may take to tear its transport down before the call ends without it, in milliseconds. */
 const stopGraceMs = 5_000;
@@ -15,6 +16,8 @@ const stopGraceMs = 5_000;
 export interface ExecutorObserver {
   started(call: ApiCalling): void;
   answered(call: ApiCalling): void;
+  retrying(call: ApiCalling, failure: Failure, delayMs: number): void;
+  rescued(call: ApiCalling, failure: Failure): void;
   ended(call: ApiCalling): void;
 }
 
@@ -22,10 +25,25 @@ export interface ExecutorObserver {
 export interface ExecutorOptions {
   readonly endpoint: Endpoint;
   readonly standing: EndpointStanding;
+  readonly fallback: FallbackPolicy;
   readonly clock: Clock;
   readonly observer: ExecutorObserver;
   /** A reply that names the session it belongs to. */
   readonly onSession: (sessionId: string) => void;
+}
+
+/** What runs for a call at the moment. */
+interface Running {
+  readonly isDelivered: boolean;
+  stop(failure: Failure): void;
+}
+
+/** A running call: what runs, and what is known of its end. */
+interface Entry {
+  readonly running: Running;
+  /** What was thrown, kept as the cause. */
+  error: unknown;
+  graceTimer: unknown;
 }
 
 /**
@@ -33,7 +51,7 @@ export interface ExecutorOptions {
  */
 export class Executor implements DispatcherEffects {
   readonly #options: ExecutorOptions;
-  readonly #runs = new Map<CallRow, CallRun>();
+  readonly #entries = new Map<CallRow, Entry>();
   #send: (event: DispatcherEvent) => void = () => {};
 
   constructor(options: ExecutorOptions) {
@@ -46,134 +64,92 @@ export class Executor implements DispatcherEffects {
   }
 
   start(row: CallRow): void {
+    const { endpoint, observer, standing } = this.#options;
     const call = callOf(row);
-    const run = new CallRun(row, call, this.#options.clock, this.#send, this.#options.observer);
-    this.#runs.set(row, run);
-    this.#options.observer.started(call);
-    const { standing } = this.#options;
+    const run = new CallRun(call, {
+      sent: () => this.#send({ type: 'call.sent', row }),
+      answered: () => {
+        this.#send({ type: 'call.answer', row });
+        observer.answered(call);
+      },
+      learned: (limits) => this.#send({ type: 'limits.learned', limits }),
+    });
+    if (row.attempts === 1) observer.started(call);
+    call.attempts = row.attempts;
+    this.#follow(row, run, () => endpoint.run(run), standing);
+  }
+
+  retrying(row: CallRow, failure: Failure, delayMs: number): void {
+    this.#options.observer.retrying(callOf(row), failure, delayMs);
+  }
+
+  rescue(row: CallRow, failure: Failure): boolean {
+    const { fallback, clock, observer } = this.#options;
+    if (fallback.models.length === 0 || !isWorthFallback(fallback, failure)) return false;
+    const call = callOf(row);
+    const { deadlineAt } = row;
+    const rescue = new Rescue(call, fallback, {
+      caller: row.caller,
+      priority: row.priority,
+      ...(deadlineAt === Number.POSITIVE_INFINITY ? {} : { timeoutMs: Math.max(1, deadlineAt - clock.now()) }),
+    });
+    const first = errorFor(failure, this.#entries.get(row)?.error ?? null);
+    observer.rescued(call, failure);
+    this.#follow(row, rescue, () => rescue.run(first), null);
+    return true;
+  }
+
+  stop(row: CallRow, failure: Failure): void {
+    const entry = this.#entries.get(row);
+    if (entry === undefined) return;
+    entry.graceTimer = this.#options.clock.setTimeout(() => this.#settle(row, entry, failure, null), stopGraceMs);
+    entry.running.stop(failure);
+  }
+
+  ended(row: CallRow, failure: Failure | null): void {
+    const call = callOf(row);
+    const entry = this.#entries.get(row);
+    this.#entries.delete(row);
+    if (entry?.running instanceof CallRun) entry.running.release();
+    const error = failure === null ? null : errorFor(failure, entry?.error ?? call.cause);
+    call.end(failure, error, this.#options.clock.now());
+    this.#options.observer.ended(call);
+  }
+
+  /** Runs something for a call and reports how it ended. */
+  #follow(row: CallRow, running: Running, run: () => Promise<EndpointReply>, standing: EndpointStanding | null): void {
+    const call = callOf(row);
+    const entry: Entry = { running, error: null, graceTimer: undefined };
+    this.#entries.set(row, entry);
     let reply: Promise<EndpointReply>;
     try {
-      reply = this.#options.endpoint.run(run);
+      reply = run();
     } catch (error) {
       reply = Promise.reject(error);
     }
     reply.then(
       (brought) => {
         call.bring(brought);
-        standing.note(null);
+        standing?.note(null);
         if (brought.sessionId) this.#options.onSession(brought.sessionId);
-        run.settle(null, brought.view.usage?.totalTokens ?? null);
+        this.#settle(row, entry, null, brought.view.usage?.totalTokens ?? null);
       },
       (error: unknown) => {
-        run.error = error;
+        entry.error = error;
         const partial = IModelError.is(error) ? error.partial : undefined;
         if (partial !== undefined) call.bring(partial);
         const failure = toFailure(error);
-        standing.note(failure);
-        run.settle(failure, partial?.view.usage?.totalTokens ?? null);
+        standing?.note(failure);
+        this.#settle(row, entry, failure, partial?.view.usage?.totalTokens ?? null);
       },
     );
   }
 
-  stop(row: CallRow, failure: Failure): void {
-    this.#runs.get(row)?.stop(failure);
-  }
-
-  ended(row: CallRow, failure: Failure | null): void {
-    const call = callOf(row);
-    const run = this.#runs.get(row);
-    this.#runs.delete(row);
-    call.end(failure, failure === null ? null : errorFor(failure, run?.error ?? call.cause), this.#options.clock.now());
-    this.#options.observer.ended(call);
-  }
-}
-
-/** One running call, as its endpoint sees it. */
-class CallRun implements EndpointJob, AbortSource {
-  readonly #row: CallRow;
-  readonly #call: ApiCalling;
-  readonly #clock: Clock;
-  readonly #send: (event: DispatcherEvent) => void;
-  readonly #observer: ExecutorObserver;
-  #controller: AbortController | null = null;
-  #listener: { handleEvent(): void } | null = null;
-  #graceTimer: unknown;
-  aborted = false;
-  reason: unknown;
-  /** What the endpoint threw, kept for its cause. */
-  error: unknown = null;
-
-  constructor(
-    row: CallRow,
-    call: ApiCalling,
-    clock: Clock,
-    send: (event: DispatcherEvent) => void,
-    observer: ExecutorObserver,
-  ) {
-    this.#row = row;
-    this.#call = call;
-    this.#clock = clock;
-    this.#send = send;
-    this.#observer = observer;
-  }
-
-  get callId(): string {
-    return this.#call.id;
-  }
-
-  get payload() {
-    return this.#call.payload;
-  }
-
-  get transport() {
-    return this.#call.transport;
-  }
-
-  get sink(): ChunkSink | null {
-    return this.#call.sink;
-  }
-
-  /** Made only for endpoints that ask for it; see {@link EndpointJob.abortSource}. */
-  get signal(): AbortSignal {
-    if (this.#controller === null) {
-      this.#controller = new AbortController();
-      if (this.aborted) this.#controller.abort(this.reason);
-    }
-    return this.#controller.signal;
-  }
-
-  get abortSource(): AbortSource {
-    return this;
-  }
-
-  addEventListener(_type: 'abort', listener: { handleEvent(): void }): void {
-    this.#listener = listener;
-  }
-
-  removeEventListener(_type: 'abort', listener: { handleEvent(): void }): void {
-    if (this.#listener === listener) this.#listener = null;
-  }
-
-  sent(): void {
-    this.#send({ type: 'call.sent', row: this.#row });
-  }
-
-  answered(): void {
-    this.#send({ type: 'call.answer', row: this.#row });
-    this.#observer.answered(this.#call);
-  }
-
-  stop(failure: Failure): void {
-    this.#graceTimer = this.#clock.setTimeout(() => this.settle(failure, null), stopGraceMs);
-    this.aborted = true;
-    this.reason = new IModelError(failure);
-    this.#controller?.abort(this.reason);
-    this.#listener?.handleEvent();
-  }
-
-  settle(failure: Failure | null, tokens: number | null): void {
-    if (this.#graceTimer !== undefined) this.#clock.clearTimeout(this.#graceTimer);
-    this.#send({ type: 'call.settle', row: this.#row, failure, tokens });
+  #settle(row: CallRow, entry: Entry, failure: Failure | null, tokens: number | null): void {
+    if (entry.graceTimer !== undefined) this.#options.clock.clearTimeout(entry.graceTimer);
+    // An attempt that was given up and ends after all says nothing of the one that follows it.
+    if (this.#entries.get(row) !== entry) return;
+    this.#send({ type: 'call.settle', row, failure, tokens, isDelivered: entry.running.isDelivered });
   }
 }
 

@@ -1,7 +1,13 @@
 import { createActor } from 'xstate';
 import { CallRow } from '../../actors/call-row.ts';
 import type { Clock } from '../../actors/clock.ts';
-import type { Dispatcher, DispatcherEvent, DispatcherLimits, DispatcherView } from '../../actors/dispatcher.ts';
+import type {
+  Dispatcher,
+  DispatcherEvent,
+  DispatcherLimits,
+  DispatcherView,
+  ResiliencePolicy,
+} from '../../actors/dispatcher.ts';
 import { type ModelActor, type ModelRegions, modelMachine, modeOf } from '../../actors/imodel.ts';
 import type { ModelEventMessage, ModelEventType } from '../../schemas/event.ts';
 import { type Failure, failureOf } from '../../schemas/failure.ts';
@@ -12,12 +18,16 @@ import { IModelError, toFailure } from '../errors.ts';
 import { ApiCalling, type CallOwner } from './api-calling.ts';
 import { EndpointStanding } from './endpoint-standing.ts';
 import { Executor, type ExecutorObserver } from './executor.ts';
+import type { FallbackPolicy } from './fallback.ts';
 
 /** What a live model is made from. @internal */
 export interface LiveModelOptions {
   readonly id: string;
   readonly endpoint: Endpoint;
   readonly limits: DispatcherLimits;
+  readonly resilience: ResiliencePolicy;
+  readonly fallback: FallbackPolicy;
+  readonly random: () => number;
   readonly clock: Clock;
   readonly createId: () => string;
   readonly onSession: (sessionId: string) => void;
@@ -59,9 +69,12 @@ export class LiveModel implements CallOwner, ExecutorObserver {
     this.clock = options.clock;
     this.endpoint = options.endpoint;
     this.#createId = options.createId;
-    const { clock, endpoint, limits, onSession } = options;
-    const executor = new Executor({ endpoint, standing: this.standing, clock, observer: this, onSession });
-    this.#actor = createActor(modelMachine, { clock, input: { limits, clock, effects: executor } });
+    const { clock, endpoint, limits, resilience, fallback, random, onSession } = options;
+    const executor = new Executor({ endpoint, standing: this.standing, fallback, clock, observer: this, onSession });
+    this.#actor = createActor(modelMachine, {
+      clock,
+      input: { limits, resilience, clock, random, effects: executor },
+    });
     this.#actor.subscribe({ next: ({ value }) => this.#turn(value), error: (error) => this.#fail(error) });
     this.#regions = this.#actor.getSnapshot().value;
     this.#actor.start();
@@ -117,6 +130,7 @@ export class LiveModel implements CallOwner, ExecutorObserver {
       queueDeadlineAt: options.queueTimeoutMs === undefined ? undefined : now + options.queueTimeoutMs,
     });
     call.submitAs(row);
+    if (options.traceparent !== undefined) call.trace = { traceparent: options.traceparent };
     if (this.#stopped) {
       this.#refuse(call);
       return;
@@ -189,6 +203,14 @@ export class LiveModel implements CallOwner, ExecutorObserver {
 
   started(call: ApiCalling): void {
     this.#emit('pre_invocation', call);
+  }
+
+  retrying(call: ApiCalling, failure: Failure, delayMs: number): void {
+    this.#emit('retrying', call, { failure, delay_ms: delayMs, attempts: call.attempts });
+  }
+
+  rescued(call: ApiCalling, failure: Failure): void {
+    this.#emit('falling_back', call, { failure, attempts: call.attempts });
   }
 
   answered(call: ApiCalling): void {
@@ -268,7 +290,8 @@ export class LiveModel implements CallOwner, ExecutorObserver {
   #turn(regions: ModelRegions): void {
     const before = this.#regions;
     this.#regions = regions;
-    if (regions.rate !== before.rate) this.report(regions.rate === 'throttled' ? 'throttled' : 'refreshed', {});
+    if (regions.rate !== before.rate) this.report(rateEvent(before.rate, regions.rate), {});
+    if (regions.breaker !== before.breaker) this.report(breakerEvents[regions.breaker], {});
     if (regions.queue !== before.queue) this.report(regions.queue === 'full' ? 'full' : 'drained', {});
     if (regions.life !== before.life) this.report(lifeEvent(before.life, regions.life), {});
   }
@@ -291,13 +314,14 @@ export class LiveModel implements CallOwner, ExecutorObserver {
     call.end(failure, new IModelError(failure), this.clock.now());
   }
 
-  #emit(type: ModelEventType, call: ApiCalling): void {
-    if (this.#observers.size > 0) this.#publish(type, () => this.#describe(type, call));
+  #emit(type: ModelEventType, call: ApiCalling, details?: Partial<ModelEventMessage>): void {
+    if (this.#observers.size > 0) this.#publish(type, () => this.#describe(type, call, details));
   }
 
-  #describe(type: ModelEventType, call: ApiCalling): ModelEventMessage {
-    const event: ModelEventMessage = { type, model_id: this.id, at: this.clock.now(), call_id: call.id };
-    const { row } = call;
+  #describe(type: ModelEventType, call: ApiCalling, details?: Partial<ModelEventMessage>): ModelEventMessage {
+    const event: ModelEventMessage = { type, model_id: this.id, at: this.clock.now(), call_id: call.id, ...details };
+    const { row, trace } = call;
+    if (trace?.traceparent !== undefined) event.traceparent = trace.traceparent;
     if (row !== null) {
       if (row.caller !== '') event.caller = row.caller;
       if (row.startedAt >= 0) event.wait_ms = row.startedAt - row.queuedAt;
@@ -325,6 +349,13 @@ function describeEnd(event: ModelEventMessage, call: ApiCalling): void {
   if (usage === null) return;
   const { inputTokens, outputTokens, totalTokens } = usage;
   event.usage = { input_tokens: inputTokens, output_tokens: outputTokens, total_tokens: totalTokens };
+}
+
+const breakerEvents = { tripped: 'tripped', trial: 'trial', closed: 'recovered' } as const;
+
+function rateEvent(before: ModelRegions['rate'], rate: ModelRegions['rate']): ModelEventType {
+  if (rate !== 'open') return rate;
+  return before === 'cooling' ? 'cooled' : 'refreshed';
 }
 
 function lifeEvent(before: ModelRegions['life'], life: ModelRegions['life']): ModelEventType {

@@ -1,6 +1,6 @@
 import { readFile } from 'node:fs/promises';
 import type { z } from 'zod';
-import { natsConfig, runtimeConfig } from '../../schemas/config.ts';
+import { gatewayConfig, natsConfig, runtimeConfig } from '../../schemas/config.ts';
 import { endpointOptions, modelOptions, ownOptionNames, toSnakeCase, writtenOptions } from '../../schemas/imodel.ts';
 import { nearest } from '../endpoints/nearest.ts';
 import { IModelError, printValue } from '../errors.ts';
@@ -17,6 +17,7 @@ const knownNames: ReadonlySet<string> = new Set([
   ...Object.keys(runtimeConfig.shape),
   ...Object.keys(natsConfig.shape),
   ...tlsNames,
+  ...Object.keys(gatewayConfig.shape),
 ]);
 
 /**
@@ -77,6 +78,7 @@ function configFrom(written: unknown, refuse: Refuse): RuntimeConfig {
   if (root.models === undefined) throw refuse([], 'expected `models`, with the options of one iModel or more by id');
   const config: Record<string, unknown> = { ...root };
   if (root.nats !== undefined) config.nats = natsFrom(root.nats, refuse);
+  if (root.gateway !== undefined) config.gateway = sectionFrom(root.gateway, gatewayConfig, 'gateway', refuse);
   const models = Object.entries(asRecord(root.models, ['models'], refuse, 'iModels by their id'));
   config.models = Object.fromEntries(models.map(([id, own]) => [id, modelFrom(own, ['models', id], refuse)]));
   const checked = check(runtimeConfig, config, [], refuse);
@@ -84,8 +86,12 @@ function configFrom(written: unknown, refuse: Refuse): RuntimeConfig {
   return checked as RuntimeConfig;
 }
 
+function sectionFrom(written: unknown, schema: z.ZodObject, name: string, refuse: Refuse): Record<string, unknown> {
+  return named(asRecord(written, [name], refuse), Object.keys(schema.shape), [name], refuse);
+}
+
 function natsFrom(written: unknown, refuse: Refuse): Record<string, unknown> {
-  const nats = named(asRecord(written, ['nats'], refuse), Object.keys(natsConfig.shape), ['nats'], refuse);
+  const nats = sectionFrom(written, natsConfig, 'nats', refuse);
   const path = ['nats', 'tls'];
   if (nats.tls === undefined) return nats;
   return { ...nats, tls: named(asRecord(nats.tls, path, refuse), tlsNames, path, refuse) };

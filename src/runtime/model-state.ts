@@ -20,6 +20,8 @@ export function stateOf(model: iModel, live: LiveModel): ModelState {
     running: view.running,
     concurrency_limit: concurrency,
     blocked: view.blocked,
+    cooling_until: view.coolingUntil,
+    backing_off: view.backingOff,
     budget: {
       window_ms: window.lengthMs,
       requests: budget(window.requests, view.usedRequests),

@@ -1,5 +1,5 @@
 import type { Clock } from '../../actors/clock.ts';
-import type { Bus } from '../bus/bus.ts';
+import type { Bus, BusStatus } from '../bus/bus.ts';
 
 /** A stream that costs somebody something while it runs. */
 export interface WatchedStream {
@@ -22,11 +22,18 @@ const settlingMs = 5_000;
 export class ReaderWatch {
   readonly #clock: Clock;
   readonly #missed = new WeakMap<WatchedStream, number>();
+  readonly #statuses: AsyncIterator<BusStatus>;
   #settledAt = Number.NEGATIVE_INFINITY;
 
   constructor(bus: Bus, clock: Clock) {
     this.#clock = clock;
-    void this.#follow(bus);
+    this.#statuses = bus.status[Symbol.asyncIterator]();
+    void this.#follow();
+  }
+
+  /** Lets go of the bus. */
+  close(): void {
+    void this.#statuses.return?.();
   }
 
   /** Shows the reader of a stream that it lives, and cancels its call when there has been no reader for a while. */
@@ -41,10 +48,12 @@ export class ReaderWatch {
     if (missed >= strikes) stream.cancel('nobody reads it');
   }
 
-  async #follow(bus: Bus): Promise<void> {
+  async #follow(): Promise<void> {
     let isFirst = true;
-    for await (const { type } of bus.status) {
-      if (type === 'connected' && !isFirst) this.#settledAt = this.#clock.now() + settlingMs;
+    for (;;) {
+      const { done, value: status } = await this.#statuses.next();
+      if (done === true) return;
+      if (status.type === 'connected' && !isFirst) this.#settledAt = this.#clock.now() + settlingMs;
       isFirst = false;
     }
   }

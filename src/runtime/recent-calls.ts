@@ -25,6 +25,11 @@ export class RecentCalls<T> {
     return this.#live.get(id) ?? this.#recent(id);
   }
 
+  /** Whether all have ended. */
+  get isIdle(): boolean {
+    return this.#live.size === 0;
+  }
+
   /** Those that have not ended. */
   live(): IterableIterator<T> {
     return this.#live.values();

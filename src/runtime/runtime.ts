@@ -1,5 +1,5 @@
 import type { Clock } from '../../actors/clock.ts';
-import { type NatsConfig, runtimeConfig } from '../../schemas/config.ts';
+import { type GatewayConfig, type NatsConfig, runtimeConfig } from '../../schemas/config.ts';
 import { modelOptionNames, ownOptionNames, toSnakeCase } from '../../schemas/imodel.ts';
 import type { Bus } from '../bus/bus.ts';
 import { createMemoryBus } from '../bus/memory.ts';
@@ -22,6 +22,8 @@ export interface RuntimeConfig {
   readonly models: Readonly<Record<string, IModelOptions>>;
   /** The NATS server to serve on. @defaultValue a bus inside this process */
   readonly nats?: NatsConfig | undefined;
+  /** How `startGateway` and `imodel serve` open the HTTP front door; a runtime alone opens none. */
+  readonly gateway?: GatewayConfig | undefined;
   /** Seconds that running calls have in {@link Runtime.close} with `drain`. @defaultValue 30 */
   readonly drainTimeout?: number | undefined;
 }

@@ -13,10 +13,11 @@ import { announceModel } from './announce.ts';
 import type { ApiCalling } from './api-calling.ts';
 import { checked } from './checked.ts';
 import type { LiveModel } from './live-model.ts';
+import { outcomeHeaders } from './outcome.ts';
 import { ReaderWatch } from './reader-watch.ts';
 import { RecentCalls } from './recent-calls.ts';
 import { ServedStream } from './served-stream.ts';
-import { fromHeaders } from './wire-options.ts';
+import { fromHeaders, traceOf } from './wire-options.ts';
 
 /** How long a node that does not hold a call waits before it says so: the node that does should be heard first. In milliseconds. */
 const notMineDelayMs = 100;
@@ -26,6 +27,9 @@ const sweepMs = 400;
 
 /** A reader that gives credit and is silent for this long is gone, and its call is cancelled. In milliseconds. */
 const silentReaderMs = 30_000;
+
+/** How long a host that is closed still answers for calls that have ended, in milliseconds. */
+const lingerMs = 5_000;
 
 /** What is served: the parts of an iModel that the bus side needs. @internal */
 export interface Servable {
@@ -53,7 +57,11 @@ class ModelHost {
   readonly node = randomUUID().slice(0, 8);
   readonly #model: Servable;
   readonly #bus: Bus;
-  readonly #closers: (() => void)[] = [];
+  /** Ends the taking of new requests. */
+  readonly #intake: (() => void)[] = [];
+  /** Ends what calls need until they have ended. */
+  readonly #lasting: (() => void)[] = [];
+  #closing = false;
   /** Calls that came over the bus, by id: the same request sent twice is the same call. */
   readonly #calls: RecentCalls<ApiCalling>;
   readonly #streams: RecentCalls<ServedStream>;
@@ -67,27 +75,43 @@ class ModelHost {
     this.#streams = new RecentCalls(model.live.clock);
     this.#readers = new ReaderWatch(bus, model.live.clock);
     const { id } = model;
-    this.#on(subjects.invoke(id), (message) => this.#invoke(message), hostQueue);
-    this.#on(subjects.stream(id), (message) => this.#stream(message), hostQueue);
-    this.#on(subjects.cancel(id), (message) => this.#cancel(message));
-    this.#on(subjects.ctl(id, this.node), (message) => this.#ctl(message));
-    this.#on(subjects.resume(id), (message) => this.#resume(message));
-    this.#on(subjects.state(id), (message) => message.respond({ ...this.#model.state, node: this.node }));
-    this.#on(subjects.control(id), (message) => this.#control(message));
+    const { intake, lasting } = { intake: this.#intake, lasting: this.#lasting };
+    this.#on(intake, subjects.invoke(id), (message) => this.#invoke(message), hostQueue);
+    this.#on(intake, subjects.stream(id), (message) => this.#stream(message), hostQueue);
+    this.#on(intake, subjects.state(id), (message) => message.respond({ ...this.#model.state, node: this.node }));
+    this.#on(intake, subjects.control(id), (message) => this.#control(message));
+    this.#on(lasting, subjects.cancel(id), (message) => this.#cancel(message));
+    this.#on(lasting, subjects.ctl(id, this.node), (message) => this.#ctl(message));
+    this.#on(lasting, subjects.resume(id), (message) => this.#resume(message));
     const eventSubjects = new Map(modelEventTypes.map((type) => [type, subjects.events(id, type)]));
-    this.#closers.push(model.live.observe((type, make) => bus.announce(eventSubjects.get(type) ?? '', make)));
+    lasting.push(model.live.observe((type, make) => bus.announce(eventSubjects.get(type) ?? '', make)));
     const service = announceModel(model, bus, this.node);
-    this.#closers.push(() => service.close());
+    intake.push(() => service.close());
+    lasting.push(() => this.#readers.close());
+    lasting.push(() => model.live.clock.clearTimeout(this.#sweepTimer));
     this.#sweep();
   }
 
   close(): void {
-    for (const close of this.#closers) close();
-    this.#model.live.clock.clearTimeout(this.#sweepTimer);
+    if (this.#closing) return;
+    this.#closing = true;
+    for (const close of this.#intake) close();
+    if (this.#calls.isIdle) this.#finish();
+  }
+
+  #finish(): void {
+    for (const close of this.#lasting) close();
+  }
+
+  /** The last of its readers may still have to ask for what it missed. */
+  #ended(callId: string, keep: boolean): void {
+    this.#calls.ended(callId, keep);
+    if (!this.#closing || !this.#calls.isIdle) return;
+    unref(this.#model.live.clock.setTimeout(() => this.#finish(), lingerMs));
   }
 
   /** Subscribes with every fault of a message turned into a reply or, where nobody waits for one, an event. */
-  #on(subject: string, handler: (message: Message) => void, queue?: string): void {
+  #on(closers: (() => void)[], subject: string, handler: (message: Message) => void, queue?: string): void {
     const guarded = (message: Message): void => {
       try {
         handler(message);
@@ -96,20 +120,32 @@ class ModelHost {
       }
     };
     const subscription = this.#bus.subscribe(subject, guarded, queue === undefined ? {} : { queue });
-    this.#closers.push(() => subscription.close());
+    closers.push(() => subscription.close());
   }
 
   #refuse(message: Message, error: unknown): void {
     const failure = toFailure(error);
-    if (message.replyTo === undefined) this.#model.live.report('malformed', { failure });
-    else message.respond({ failure }, { headers: failureHeaders(failure) });
+    if (message.replyTo === undefined) {
+      this.#model.live.report('malformed', { failure });
+      return;
+    }
+    try {
+      message.respond({ failure }, { headers: failureHeaders(failure) });
+    } catch {
+      // The bus is closed, or holds all it can: nobody can be told.
+    }
   }
 
   #invoke(message: Message): void {
     const call = this.#accept(message, false);
     call.onEnd(() => {
-      const headers = call.failure === null ? undefined : failureHeaders(call.failure);
-      message.respond(call.toWire(), headers === undefined ? {} : { headers });
+      const headers = outcomeHeaders(call);
+      try {
+        message.respond(call.toWire(), headers === undefined ? {} : { headers });
+      } catch (error) {
+        // Too large, or with something in it that cannot be written.
+        this.#refuse(message, error);
+      }
     });
   }
 
@@ -125,28 +161,33 @@ class ModelHost {
     const { live } = this.#model;
     if (callId !== undefined) {
       const known = this.#calls.get(callId);
-      if (known !== undefined) return known;
+      if (known !== undefined) {
+        if ((known.sink !== null) === streaming) return known;
+        throw IModelError.of('conflict', `The call ${callId} was ${streaming ? 'invoked' : 'streamed'}`, { callId });
+      }
       if (live.namedCall(callId) !== undefined) {
         throw IModelError.of('conflict', `A call with the id ${callId} has not ended`, { callId });
       }
     }
     const { stream: _stream, ...body } = checked(callRequest, message.value(), 'request', 'invalid_request') as Fields;
     const request = streaming ? { ...body, stream: true } : body;
+    const credit = streaming ? readCredit(message) : null;
     const call = this.#model.createApiCalling(request, callId === undefined ? {} : { callId });
+    call.trace = traceOf(message.headers);
     this.#calls.add(call.id, call);
     // Only a caller that chose the id can ask for it again.
-    call.onEnd(() => this.#calls.ended(call.id, callId !== undefined));
-    if (streaming) call.sink = this.#openStream(message, call);
+    call.onEnd(() => this.#ended(call.id, callId !== undefined));
+    if (streaming) call.sink = this.#openStream(message, call, credit);
     live.submit(call, options);
     return call;
   }
 
-  #openStream(message: Message, call: ApiCalling): ServedStream {
+  #openStream(message: Message, call: ApiCalling, credit: number | null): ServedStream {
     const stream = new ServedStream(call, this.#model.live.clock, {
       bus: this.#bus,
       subject: subjects.chunks(this.#model.id, call.id),
       contentType: message.contentType === 'text/plain' ? 'application/json' : message.contentType,
-      credit: readCredit(message),
+      credit,
     });
     this.#streams.add(call.id, stream);
     call.onEnd(() => this.#streams.ended(call.id, true));
@@ -158,8 +199,9 @@ class ModelHost {
     const { live } = this.#model;
     const call = this.#calls.get(callId) ?? live.findCall(callId);
     if (call !== undefined) {
+      const cancelled = !call.ended || call.status === 'cancelled';
       call.cancel(reason);
-      message.respond({ call_id: callId, cancelled: true });
+      message.respond({ call_id: callId, cancelled });
     } else if (message.replyTo !== undefined) {
       live.clock.setTimeout(() => message.respond({ call_id: callId, cancelled: false }), notMineDelayMs);
     }
@@ -184,13 +226,11 @@ class ModelHost {
   }
 
   #resume(message: Message): void {
-    const { call_id: callId, after_seq: afterSeq } = checked(
-      resumeRequest,
-      message.value(),
-      'message',
-      'invalid_request',
-    );
-    const stream = this.#streams.get(callId);
+    const request = checked(resumeRequest, message.value(), 'message', 'invalid_request');
+    const { call_id: callId, after_seq: afterSeq, follow = false } = request;
+    const call = follow ? this.#calls.get(callId) : undefined;
+    const stream =
+      this.#streams.get(callId) ?? (call === undefined ? undefined : this.#openStream(message, call, null));
     // Another node may hold it; only that one answers.
     if (stream === undefined) return;
     const messages = stream.after(afterSeq);

@@ -1,9 +1,9 @@
 import type { Clock } from '../../actors/clock.ts';
 import { type Chunk, chunkToWire } from '../../schemas/chunk.ts';
-import { failureHeaders } from '../bus/headers.ts';
 import { type NumberedMessage, NumberedSender, type NumberedSenderOptions } from '../bus/numbered-sender.ts';
 import type { ChunkSink } from '../endpoints/endpoint.ts';
 import type { ApiCalling } from './api-calling.ts';
+import { outcomeHeaders, withoutAnswer } from './outcome.ts';
 import type { WatchedStream } from './reader-watch.ts';
 
 /** Publishes the chunks of one call for its reader and observers, and its outcome as the terminal message. */
@@ -17,13 +17,12 @@ export class ServedStream implements ChunkSink, WatchedStream {
   constructor(call: ApiCalling, clock: Clock, options: NumberedSenderOptions) {
     this.call = call;
     this.#clock = clock;
-    this.#sender = new NumberedSender(options);
-    this.heardAt = clock.now();
-    call.onEnd(() => {
-      const { failure } = call;
-      const headers = failure === null ? undefined : failureHeaders(failure);
-      this.#sender.end({ call: call.toWire() }, headers, failure !== null);
+    this.#sender = new NumberedSender({
+      ...options,
+      insteadOfEnd: (failure) => ({ call: withoutAnswer(call.toWire(), failure) }),
     });
+    this.heardAt = clock.now();
+    call.onEnd(() => this.#sender.end({ call: call.toWire() }, outcomeHeaders(call), call.failure !== null));
   }
 
   /** Whether the reader gives credit, and so must be heard from. */

@@ -1,6 +1,6 @@
-import { type CallOptions, callOptions } from '../../schemas/imodel.ts';
+import { type CallOptions, callOptions, traceParent } from '../../schemas/imodel.ts';
 import type { Headers } from '../bus/bus.ts';
-import { headerNames, noHeaders, readHeader } from '../bus/headers.ts';
+import { headerNames, noHeaders, readHeader, traceHeaders } from '../bus/headers.ts';
 import { checked } from './checked.ts';
 
 /** The options of a call, as the headers of its request carry them; undefined when there are none. Time travels as what is left, since clocks differ. */
@@ -11,6 +11,7 @@ export function toHeaders(options: CallOptions): Record<string, string> | undefi
   if (options.queueTimeoutMs !== undefined) headers[headerNames.queueMs] = String(Math.ceil(options.queueTimeoutMs));
   if (options.priority !== undefined) headers[headerNames.priority] = String(options.priority);
   if (options.caller !== undefined) headers[headerNames.caller] = options.caller;
+  if (options.traceparent !== undefined) headers[headerNames.traceParent] = options.traceparent;
   for (const _name in headers) return headers;
   return undefined;
 }
@@ -31,6 +32,13 @@ export function fromHeaders(headers: Headers): CallOptions {
     any = true;
   }
   return any ? checked(callOptions, options, 'header', 'invalid_request') : noOptions;
+}
+
+/** The trace context in the headers of a request; null without one. One that is none is ignored, as its specification asks. */
+export function traceOf(headers: Headers): Headers | null {
+  if (headers === noHeaders) return null;
+  const trace = traceHeaders(headers);
+  return traceParent.safeParse(trace[headerNames.traceParent]).success ? trace : null;
 }
 
 const noOptions: CallOptions = {};

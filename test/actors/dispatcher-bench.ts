@@ -7,6 +7,7 @@ import {
   type DispatcherLimits,
   type DispatcherView,
   dispatcherLogic,
+  type ResiliencePolicy,
 } from '../../actors/dispatcher.ts';
 import type { WindowLimits } from '../../actors/policy/window.ts';
 import { type Failure, type FailureOf, failureOf, failure as failureSchema } from '../../schemas/failure.ts';
@@ -31,6 +32,8 @@ export class DispatcherBench {
   readonly clock = new VirtualClock();
   /** Effects in their order: `start a`, `stop a`, `end a completed`. */
   readonly effects: string[] = [];
+  /** Whether somebody carries on what has failed. */
+  rescues = false;
   readonly edges: string[] = [];
   readonly starts: [id: string, at: number][] = [];
   readonly failures = new Map<string, Failure | null>();
@@ -39,7 +42,7 @@ export class DispatcherBench {
   readonly #rows = new Map<string, CallRow>();
   readonly #actor;
 
-  constructor(settings: Settings = {}, open = true) {
+  constructor(settings: Settings = {}, open = true, resilience: ResiliencePolicy = { retry: null, breaker: null }) {
     const machine = createActor(
       fromTransition((state: null, event: { type: string }) => {
         this.edges.push(event.type);
@@ -50,6 +53,8 @@ export class DispatcherBench {
       input: {
         limits: limitsOf(settings),
         clock: this.clock,
+        resilience,
+        random: () => 0.5,
         machine,
         effects: {
           start: (row) => {
@@ -58,6 +63,8 @@ export class DispatcherBench {
             if (this.writes) this.send({ type: 'call.sent', row });
           },
           stop: (row) => this.effects.push(`stop ${row.id}`),
+          retrying: (row, _failure, delayMs) => this.effects.push(`retry ${row.id} in ${delayMs}`),
+          rescue: (row) => this.rescues && this.effects.push(`rescue ${row.id}`) > 0,
           ended: (row, failure) => {
             this.effects.push(`end ${row.id} ${statusOf(row.state)}`);
             if (this.failures.has(row.id)) throw new Error(`${row.id} has ended twice`);

@@ -15,6 +15,7 @@ describe('the dispatcher: a call from its submission to its end', () => {
     expect(bench.view.counters).toEqual({
       submitted: 1,
       started: 1,
+      retried: 0,
       completed: 1,
       failed: 0,
       cancelled: 0,

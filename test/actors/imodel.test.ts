@@ -13,7 +13,15 @@ const limits: DispatcherLimits = {
   window: { requests: 1, tokens: null, lengthMs: 1_000, marginMs: 0 },
 };
 
-const noEffects: DispatcherEffects = { start: () => {}, stop: () => {}, ended: () => {} };
+const noEffects: DispatcherEffects = {
+  start: () => {},
+  stop: () => {},
+  retrying: () => {},
+  rescue: () => false,
+  ended: () => {},
+};
+
+const resilience = { retry: null, breaker: null };
 
 const eventTypes = [
   'model.start',
@@ -23,6 +31,11 @@ const eventTypes = [
   'model.close',
   'limit.hit',
   'window.refreshed',
+  'cooling.begun',
+  'cooling.ended',
+  'breaker.tripped',
+  'breaker.trial',
+  'breaker.closed',
   'queue.full',
   'queue.drained',
   'dispatcher.idle',
@@ -36,7 +49,11 @@ const allowed: Record<string, Partial<Record<ModelEvent['type'], string>>> = {
   'life.draining': { 'model.close': 'closing', 'dispatcher.idle': 'closed' },
   'life.closing': { 'dispatcher.idle': 'closed' },
   'life.closed': {},
-  'rate.open': { 'limit.hit': 'throttled' },
+  'rate.open': { 'limit.hit': 'throttled', 'cooling.begun': 'cooling' },
+  'rate.cooling': { 'cooling.ended': 'open' },
+  'breaker.closed': { 'breaker.tripped': 'tripped' },
+  'breaker.tripped': { 'breaker.trial': 'trial' },
+  'breaker.trial': { 'breaker.tripped': 'tripped', 'breaker.closed': 'closed' },
   'rate.throttled': { 'window.refreshed': 'open' },
   'queue.accepting': { 'queue.full': 'full' },
   'queue.full': { 'queue.drained': 'accepting' },
@@ -47,7 +64,13 @@ interface Arrow {
   readonly state: SnapshotFrom<typeof modelMachine>;
 }
 
-const input = () => ({ limits, effects: noEffects, clock: new VirtualClock() });
+const input = () => ({
+  limits,
+  resilience,
+  random: () => 0,
+  effects: noEffects,
+  clock: new VirtualClock(),
+});
 const events = eventTypes.map((type) => ({ type }));
 
 describe('the iModel machine', () => {
@@ -55,10 +78,10 @@ describe('the iModel machine', () => {
     const reached = new Set<string>();
     const map = getAdjacencyMap(modelMachine, { input: input(), events });
     const nodes = Object.values(map);
-    expect(nodes).toHaveLength(6 * 2 * 2);
+    expect(nodes).toHaveLength(6 * 3 * 3 * 2);
     for (const { state: from, transitions } of nodes) {
       for (const { event, state: to } of Object.values<Arrow>(transitions)) {
-        for (const region of ['life', 'rate', 'queue'] as const) {
+        for (const region of ['life', 'rate', 'breaker', 'queue'] as const) {
           const before = from.value[region];
           reached.add(`${region}.${before}`);
           const expected = allowed[`${region}.${before}`]?.[event.type] ?? before;
@@ -69,18 +92,22 @@ describe('the iModel machine', () => {
     expect(reached).toEqual(new Set(Object.keys(allowed)));
   });
 
-  it.each(['model.', 'limit.|window.', 'queue.'])('walks every path of the events %s without a loop', (names) => {
-    const some = events.filter(({ type }) => new RegExp(`^(${names}|dispatcher.)`).test(type));
-    const paths = getSimplePaths(modelMachine, { input: input(), events: some });
-    expect(paths.length).toBeGreaterThan(0);
-    for (const { steps } of paths) {
-      let actor = getInitialSnapshot(modelMachine, input());
-      for (const { event, state } of steps) {
-        if ((event.type as string) !== 'xstate.init') actor = getNextSnapshot(modelMachine, actor, event as ModelEvent);
-        expect(actor.value).toEqual(state.value);
+  it.each(['model.', 'limit.|window.|cooling.', 'breaker.', 'queue.'])(
+    'walks every path of the events %s without a loop',
+    (names) => {
+      const some = events.filter(({ type }) => new RegExp(`^(${names}|dispatcher.)`).test(type));
+      const paths = getSimplePaths(modelMachine, { input: input(), events: some });
+      expect(paths.length).toBeGreaterThan(0);
+      for (const { steps } of paths) {
+        let actor = getInitialSnapshot(modelMachine, input());
+        for (const { event, state } of steps) {
+          if ((event.type as string) !== 'xstate.init')
+            actor = getNextSnapshot(modelMachine, actor, event as ModelEvent);
+          expect(actor.value).toEqual(state.value);
+        }
       }
-    }
-  });
+    },
+  );
 
   it('runs every path with a real dispatcher behind it and ends closed, with no timer left', () => {
     const controls = events.filter(({ type }) => type.startsWith('model.'));
@@ -92,8 +119,11 @@ describe('the iModel machine', () => {
         clock,
         input: {
           limits,
+          resilience,
+          random: () => 0,
           clock,
           effects: {
+            ...noEffects,
             start: (row) => running.push(row),
             stop: (row) => dispatcher?.send({ type: 'call.settle', row, failure: null, tokens: null }),
             ended: (row) => ended.push(row),
@@ -118,17 +148,23 @@ describe('the iModel machine', () => {
 });
 
 describe('modeOf', () => {
-  const open = { life: 'running', rate: 'open', queue: 'accepting' } as const;
+  const open = { life: 'running', rate: 'open', breaker: 'closed', queue: 'accepting' } as const;
   it.each([
     ['closed', { ...open, life: 'closed', rate: 'throttled' }, 1],
     ['draining', { ...open, life: 'draining' }, 1],
     ['draining', { ...open, life: 'closing' }, 1],
     ['paused', { ...open, life: 'paused', rate: 'throttled' }, 1],
+    ['tripped', { ...open, breaker: 'trial', rate: 'cooling' }, 1],
+    ['cooling', { ...open, rate: 'cooling', queue: 'full' }, 1],
     ['throttled', { ...open, rate: 'throttled', queue: 'full' }, 1],
     ['full', { ...open, queue: 'full' }, 1],
     ['busy', open, 1],
     ['idle', open, 0],
   ] as const)('says %s', (mode, regions, running) => {
-    expect(modeOf(regions, { running, waiting: 0 })).toBe(mode);
+    expect(modeOf(regions, { running, waiting: 0, coolingUntil: null })).toBe(mode);
+  });
+
+  it('says cooling as soon as the vendor asks for it, also when nobody waits', () => {
+    expect(modeOf(open, { running: 0, waiting: 0, coolingUntil: 5 })).toBe('cooling');
   });
 });

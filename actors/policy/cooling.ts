@@ -1,0 +1,123 @@
+import { longestWaitMs } from './retry.ts';
+
+/** One counter of a vendor's limit, as its headers report it. */
+export interface VendorCounter {
+  readonly remaining: number | null;
+  /** Epoch milliseconds. */
+  readonly resetAt: number | null;
+}
+
+/** What a vendor said of its limits. */
+export interface VendorLimits {
+  readonly requests: VendorCounter | null;
+  readonly tokens: VendorCounter | null;
+}
+
+interface Budget {
+  left: number;
+  resetAt: number;
+}
+
+/** What part of a better report is believed at once. */
+const raiseShare = 0.25;
+
+/** An attempt that was not refused within this time has been taken, whether or not its answer has begun. In milliseconds. */
+const refusalMs = 2_000;
+
+/** A vendor that takes so many at once again needs no more care. */
+const recovered = 64;
+
+/**
+ * Holds a whole actor back when its vendor says so.
+ *
+ * - `Retry-After` of one call cools the actor: nothing starts before it has passed.
+ * - Afterwards starts grow from one at a time, doubling as long as none is refused: fifty callers that waited do not all come at once.
+ * - Counters in headers lower what is believed to be left at once and raise it slowly; at zero the actor cools until the reset.
+ */
+export class Cooling {
+  #until = 0;
+  /** Starts that may be unanswered at a time; Infinity when the vendor is not recovering. */
+  #allowed = Number.POSITIVE_INFINITY;
+  #unanswered = 0;
+  #lastStartAt = 0;
+  #requests: Budget | null = null;
+  #tokens: Budget | null = null;
+
+  /** Until when the vendor wants no request, by `Retry-After`; in the past when it does not mind. */
+  get until(): number {
+    return this.#until;
+  }
+
+  /** The vendor wants no request before then. */
+  coolUntil(at: number, now: number): void {
+    this.#until = Math.max(this.#until, Math.min(at, now + longestWaitMs));
+    this.#allowed = 1;
+    this.#unanswered = 0;
+  }
+
+  /** Takes a report of counters. */
+  learn({ requests, tokens }: VendorLimits, now: number): void {
+    this.#requests = learned(this.#requests, requests, now);
+    this.#tokens = learned(this.#tokens, tokens, now);
+  }
+
+  /** When a call of so many tokens may start: `now` or earlier means at once. */
+  readyAt(tokens: number, now: number): number {
+    this.#requests = current(this.#requests, now);
+    this.#tokens = current(this.#tokens, now);
+    let at = this.#until;
+    if (this.#requests !== null && this.#requests.left < 1) at = Math.max(at, this.#requests.resetAt);
+    if (this.#tokens !== null && this.#tokens.left < tokens) at = Math.max(at, this.#tokens.resetAt);
+    if (at > now || this.#unanswered < this.#allowed) return at;
+    if (now - this.#lastStartAt < refusalMs) return this.#lastStartAt + refusalMs;
+    this.#grow();
+    return at;
+  }
+
+  /** A call started. @returns Whether its answer is waited for before more may start. */
+  started(tokens: number, now: number): boolean {
+    if (this.#requests !== null) this.#requests.left -= 1;
+    if (this.#tokens !== null) this.#tokens.left -= tokens;
+    if (this.#allowed === Number.POSITIVE_INFINITY) return false;
+    this.#unanswered += 1;
+    this.#lastStartAt = now;
+    return true;
+  }
+
+  /** A call for which {@link started} returned true was answered or failed. */
+  resolved(isTaken: boolean): void {
+    this.#unanswered = Math.max(0, this.#unanswered - 1);
+    if (isTaken && this.#allowed !== Number.POSITIVE_INFINITY) this.#allowed = this.#next();
+  }
+
+  /** Forgets everything. */
+  reset(): void {
+    this.#until = 0;
+    this.#allowed = Number.POSITIVE_INFINITY;
+    this.#unanswered = 0;
+    this.#requests = null;
+    this.#tokens = null;
+  }
+
+  #grow(): void {
+    this.#allowed = this.#next();
+    this.#unanswered = 0;
+  }
+
+  #next(): number {
+    return this.#allowed * 2 > recovered ? Number.POSITIVE_INFINITY : this.#allowed * 2;
+  }
+}
+
+function current(budget: Budget | null, now: number): Budget | null {
+  return budget !== null && now >= budget.resetAt ? null : budget;
+}
+
+function learned(known: Budget | null, counter: VendorCounter | null, now: number): Budget | null {
+  const budget = current(known, now);
+  if (counter === null || counter.remaining === null || counter.resetAt === null || counter.resetAt <= now)
+    return budget;
+  const { remaining, resetAt } = counter;
+  if (budget === null || remaining <= budget.left) return { left: remaining, resetAt };
+  return { left: budget.left + Math.max(1, Math.floor((remaining - budget.left) * raiseShare)), resetAt };
+}

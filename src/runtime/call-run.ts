@@ -1,0 +1,128 @@
+import type { Chunk } from '../../schemas/chunk.ts';
+import type { Failure } from '../../schemas/failure.ts';
+import type { ChunkSink, EndpointJob, Fields } from '../endpoints/endpoint.ts';
+import { IModelError } from '../errors.ts';
+import type { AbortSource } from '../http/exchange.ts';
+import type { RateLimitInfo } from '../http/rate-limit-headers.ts';
+import type { ApiCalling } from './api-calling.ts';
+
+/** What a run tells of. */
+export interface CallRunListener {
+  sent(): void;
+  answered(): void;
+  learned(info: RateLimitInfo): void;
+}
+
+/** One attempt of a call, as its endpoint sees it. */
+export class CallRun implements EndpointJob, AbortSource {
+  readonly call: ApiCalling;
+  readonly sink: ChunkSink | null;
+  readonly #listener: CallRunListener;
+  readonly #guard: FirstChunkGuard | null;
+  #controller: AbortController | null = null;
+  #abortListener: { handleEvent(): void } | null = null;
+  aborted = false;
+  reason: unknown;
+
+  constructor(call: ApiCalling, listener: CallRunListener) {
+    this.call = call;
+    this.#listener = listener;
+    this.#guard = call.sink === null ? null : new FirstChunkGuard(call.sink);
+    this.sink = this.#guard;
+  }
+
+  get callId(): string {
+    return this.call.id;
+  }
+
+  get payload(): Fields {
+    return this.call.payload;
+  }
+
+  get transport(): Fields {
+    return this.call.transport;
+  }
+
+  /** Made only for endpoints that ask for it; see {@link EndpointJob.abortSource}. */
+  get signal(): AbortSignal {
+    if (this.#controller === null) {
+      this.#controller = new AbortController();
+      if (this.aborted) this.#controller.abort(this.reason);
+    }
+    return this.#controller.signal;
+  }
+
+  get abortSource(): AbortSource {
+    return this;
+  }
+
+  /** Whether the caller has seen something of this attempt. */
+  get isDelivered(): boolean {
+    return this.#guard?.isDelivered ?? false;
+  }
+
+  addEventListener(_type: 'abort', listener: { handleEvent(): void }): void {
+    this.#abortListener = listener;
+  }
+
+  removeEventListener(_type: 'abort', listener: { handleEvent(): void }): void {
+    if (this.#abortListener === listener) this.#abortListener = null;
+  }
+
+  sent(): void {
+    this.#listener.sent();
+  }
+
+  answered(): void {
+    this.#listener.answered();
+  }
+
+  onRateLimit(info: RateLimitInfo): void {
+    this.#listener.learned(info);
+  }
+
+  /** Tells the endpoint to end it. */
+  stop(failure: Failure): void {
+    this.aborted = true;
+    this.reason = new IModelError(failure);
+    this.#controller?.abort(this.reason);
+    this.#abortListener?.handleEvent();
+  }
+
+  /** Hands over what was held back, when no other attempt will follow. */
+  release(): void {
+    this.#guard?.release();
+  }
+}
+
+/**
+ * Holds back the report of an error that comes before anything else: if the attempt is made again, its reader never knows. A stream of
+ * which something was read is never begun anew.
+ */
+class FirstChunkGuard implements ChunkSink {
+  readonly #sink: ChunkSink;
+  #held: Chunk | null = null;
+  isDelivered = false;
+
+  constructor(sink: ChunkSink) {
+    this.#sink = sink;
+  }
+
+  write(chunk: Chunk): boolean {
+    if (!this.isDelivered && chunk.type === 'error') {
+      this.#held = chunk;
+      return true;
+    }
+    this.isDelivered = true;
+    return this.#sink.write(chunk);
+  }
+
+  onDrain(resume: () => void): void {
+    this.#sink.onDrain(resume);
+  }
+
+  release(): void {
+    if (this.#held !== null) this.#sink.write(this.#held);
+    this.#held = null;
+  }
+}

@@ -1,0 +1,99 @@
+import { beforeEach, describe, expect, it } from 'vitest';
+import { Cooling } from '../../../actors/policy/cooling.ts';
+
+describe('Cooling', () => {
+  let cooling: Cooling;
+  beforeEach(() => {
+    cooling = new Cooling();
+  });
+  const isReady = (now: number, tokens = 0): boolean => cooling.readyAt(tokens, now) <= now;
+
+  it('holds nothing back by itself', () => {
+    expect(isReady(0)).toBe(true);
+    expect(cooling.started(0, 0)).toBe(false);
+  });
+
+  it('lets nothing start before the vendor wants it', () => {
+    cooling.coolUntil(2_000, 0);
+    expect(cooling.readyAt(0, 500)).toBe(2_000);
+    expect(isReady(2_000)).toBe(true);
+  });
+
+  it('keeps the later of two wishes', () => {
+    cooling.coolUntil(5_000, 0);
+    cooling.coolUntil(2_000, 0);
+    expect(cooling.readyAt(0, 0)).toBe(5_000);
+  });
+
+  it('starts with one call, and doubles as long as none is refused', () => {
+    cooling.coolUntil(1_000, 0);
+    expect(isReady(1_000)).toBe(true);
+    expect(cooling.started(0, 1_000)).toBe(true);
+    expect(isReady(1_001)).toBe(false);
+    cooling.resolved(true);
+    for (let n = 0; n < 2; n += 1) {
+      expect(isReady(1_002)).toBe(true);
+      cooling.started(0, 1_002);
+    }
+    expect(isReady(1_003)).toBe(false);
+  });
+
+  it('takes an attempt that was not refused for two seconds as taken', () => {
+    cooling.coolUntil(1_000, 0);
+    cooling.started(0, 1_000);
+    expect(cooling.readyAt(0, 1_500)).toBe(3_000);
+    expect(isReady(3_000)).toBe(true);
+  });
+
+  it('is back to normal after enough answers', () => {
+    cooling.coolUntil(1_000, 0);
+    for (let n = 0; n < 7; n += 1) {
+      cooling.started(0, 1_000);
+      cooling.resolved(true);
+    }
+    expect(cooling.started(0, 1_000)).toBe(false);
+  });
+
+  it('waits for the reset when a counter has reached zero', () => {
+    cooling.learn({ requests: { remaining: 0, resetAt: 9_000 }, tokens: null }, 0);
+    expect(cooling.readyAt(0, 100)).toBe(9_000);
+    expect(isReady(9_000)).toBe(true);
+  });
+
+  it('counts down what it starts itself', () => {
+    cooling.learn({ requests: { remaining: 2, resetAt: 9_000 }, tokens: { remaining: 100, resetAt: 5_000 } }, 0);
+    cooling.started(60, 0);
+    expect(isReady(1, 40)).toBe(true);
+    expect(cooling.readyAt(41, 1)).toBe(5_000);
+    cooling.started(40, 1);
+    expect(cooling.readyAt(0, 2)).toBe(9_000);
+  });
+
+  it('lowers its budget at once and raises it slowly', () => {
+    cooling.learn({ requests: { remaining: 100, resetAt: 9_000 }, tokens: null }, 0);
+    cooling.learn({ requests: { remaining: 0, resetAt: 9_000 }, tokens: null }, 0);
+    expect(isReady(0)).toBe(false);
+    cooling.learn({ requests: { remaining: 8, resetAt: 9_000 }, tokens: null }, 0);
+    const starts = () => {
+      let count = 0;
+      while (isReady(0)) {
+        cooling.started(0, 0);
+        count += 1;
+      }
+      return count;
+    };
+    expect(starts()).toBe(2);
+  });
+
+  it('ignores counters without a reset or with one in the past', () => {
+    cooling.learn({ requests: { remaining: 0, resetAt: null }, tokens: { remaining: 0, resetAt: 10 } }, 20);
+    expect(isReady(20)).toBe(true);
+  });
+
+  it('forgets everything when it is reset', () => {
+    cooling.coolUntil(5_000, 0);
+    cooling.learn({ requests: { remaining: 0, resetAt: 9_000 }, tokens: null }, 0);
+    cooling.reset();
+    expect(isReady(0)).toBe(true);
+  });
+});

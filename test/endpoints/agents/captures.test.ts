@@ -11,12 +11,13 @@ describe.each(Object.keys(agents) as AgentName[])('every capture of %s', (agent)
   const cases = casesOf(agent).filter((name) => !otherFormats.has(`${agent}/${name}`));
 
   test.each(cases)('%s', async (name) => {
-    const timeout = endless.has(`${agent}/${name}`) ? (speed === '1' ? 16 : 1) : 60;
+    const timeout = endless.has(`${agent}/${name}`) ? (speed === '1' ? 16 : 2.5) : 60;
     const bench = benchWithCapture(agent, name, { replay: { REPLAY_SPEED: speed } });
     const { chunks, reply, error } = await bench.run({ prompt: 'Say hello.', timeout });
+    const failure = error === null ? null : steady(error.failure, bench.repo, timeout);
     expect({
-      chunks: chunks.map((chunk) => steady(chunk, bench.repo)),
-      failure: error?.failure ?? null,
+      chunks: chunks.map((chunk) => steady(chunk, bench.repo, timeout)),
+      failure,
       text: reply?.view.text ?? null,
     }).toMatchSnapshot();
     expect(chunks[0]?.type === 'system' || chunks[0]?.type === 'error').toBe(true);

@@ -13,6 +13,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, afterEach } from 'vitest';
 import type { Chunk } from '../../../schemas/chunk.ts';
+import type { Failure } from '../../../schemas/failure.ts';
 import type { AgentEndpointOptions } from '../../../src/endpoints/agent-endpoint.ts';
 import { claudeCode, createClaudeCode } from '../../../src/endpoints/claude-code.ts';
 import { codex, createCodex } from '../../../src/endpoints/codex.ts';
@@ -200,14 +201,16 @@ export function leftFolders(): string[] {
   return readdirSync(root).filter((name) => name.startsWith('imodel-'));
 }
 
-/** A chunk without what differs from run to run: paths of the test, measured times. */
-export function steady(chunk: Chunk, repo: string): Record<string, unknown> {
-  const text = JSON.stringify(chunk, (key, value: unknown) =>
-    key === 'duration_ms' && typeof value === 'number'
-      ? '<ms>'
-      : key === 'tools' && Array.isArray(value) && value.length > 5
-        ? [...value.slice(0, 3), `and ${value.length - 3} more`]
-        : value,
+/** A chunk or failure without what differs from run to run: paths of the test, measured times, the time that was given. */
+export function steady(value: Chunk | Failure, repo: string, timeout: number): Record<string, unknown> {
+  const text = JSON.stringify(value, (key, inner: unknown) => {
+    if (key === 'duration_ms' && typeof inner === 'number') return '<ms>';
+    if (key === 'timeoutMs') return '<timeout>';
+    if (key === 'tools' && Array.isArray(inner) && inner.length > 5)
+      return [...inner.slice(0, 3), `and ${inner.length - 3} more`];
+    return inner;
+  });
+  return JSON.parse(
+    text.replaceAll(repo, '<repo>').replaceAll(` ended after ${timeout} s`, ' ended after <timeout> s'),
   );
-  return JSON.parse(text.replaceAll(repo, '<repo>'));
 }

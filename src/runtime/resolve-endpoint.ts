@@ -12,6 +12,7 @@ const functionNames = [
   'streamingProcessFunc',
   'clock',
   'env',
+  'fallbacks',
   'bus',
 ] as const satisfies readonly (keyof IModelFunctions)[];
 

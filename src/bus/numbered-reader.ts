@@ -1,5 +1,5 @@
 import { IModelError, toFailure } from '../errors.ts';
-import type { Bus, Subscription } from './bus.ts';
+import type { Bus, BusStatus, Subscription } from './bus.ts';
 import type { NumberedMessage } from './numbered-sender.ts';
 
 /** A reader that has heard nothing for so long asks whether it missed the end, in milliseconds. */
@@ -11,12 +11,17 @@ const recoveryMs = 10_000;
 /** How long to wait between two such questions, in milliseconds. */
 const recoveryPauseMs = 250;
 
+/** Messages ahead of a gap that are kept; what comes beyond them is asked for again. */
+const mostEarly = 65_536;
+
 /** What a {@link NumberedReader} is made from. */
 export interface NumberedReaderOptions {
   readonly bus: Bus;
   readonly subject: string;
   /** Milliseconds without any message, signs of life included, before the stream fails. */
   readonly idleTimeoutMs: number;
+  /** Milliseconds for which a sender that does not answer is asked again. @defaultValue 10,000 */
+  readonly recoveryMs?: number | undefined;
   /** Asks the sender for everything after a number. */
   readonly ask: (afterSeq: number) => Promise<readonly unknown[]>;
   /** Takes the messages: each once, in order, from number 1 on. */
@@ -35,6 +40,7 @@ export class NumberedReader {
   /** Messages that came ahead of a gap, by number. */
   readonly #early = new Map<number, NumberedMessage>();
   readonly #timer: NodeJS.Timeout;
+  readonly #statuses: AsyncIterator<BusStatus>;
   #nextSeq = 1;
   #heardAt = performance.now();
   #recovering = false;
@@ -46,7 +52,13 @@ export class NumberedReader {
     this.#subscription = options.bus.subscribe(options.subject, (message) => this.#receive(message.value()));
     this.#timer = setInterval(() => this.#look(), Math.min(1_000, options.idleTimeoutMs / 2));
     this.#timer.unref();
+    this.#statuses = options.bus.status[Symbol.asyncIterator]();
     void this.#follow();
+  }
+
+  /** Asks for what was sent before it began. */
+  catchUp(): void {
+    this.#recover();
   }
 
   /** Stops reading. */
@@ -54,6 +66,8 @@ export class NumberedReader {
     this.#closed = true;
     clearInterval(this.#timer);
     this.#subscription.close();
+    this.#early.clear();
+    void this.#statuses.return?.();
   }
 
   #receive(value: unknown): void {
@@ -73,7 +87,7 @@ export class NumberedReader {
   #take(message: NumberedMessage): void {
     if (this.#closed || message.seq < this.#nextSeq) return;
     if (message.seq > this.#nextSeq) {
-      this.#early.set(message.seq, message);
+      if (this.#early.size < mostEarly) this.#early.set(message.seq, message);
       this.#recover();
       return;
     }
@@ -88,8 +102,9 @@ export class NumberedReader {
   /** After a reconnect the sender may have gone on without this reader. */
   async #follow(): Promise<void> {
     let connected = true;
-    for await (const status of this.#options.bus.status) {
-      if (this.#closed) return;
+    for (;;) {
+      const { done, value: status } = await this.#statuses.next();
+      if (done === true || this.#closed) return;
       if (status.type === 'disconnected') connected = false;
       if (status.type !== 'connected' || connected) continue;
       connected = true;
@@ -117,7 +132,7 @@ export class NumberedReader {
   }
 
   async #askAgain(): Promise<void> {
-    const until = performance.now() + recoveryMs;
+    const until = performance.now() + (this.#options.recoveryMs ?? recoveryMs);
     while (!this.#closed) {
       try {
         for (const message of await this.#options.ask(this.#nextSeq - 1)) this.#receive(message);

@@ -1,5 +1,7 @@
-import { IModelError } from '../errors.ts';
+import type { Failure } from '../../schemas/failure.ts';
+import { IModelError, toFailure } from '../errors.ts';
 import type { Bus, ContentType, Headers } from './bus.ts';
+import { failureHeaders } from './headers.ts';
 
 /** Messages that are kept for readers who missed some or come late. */
 const ringSize = 1_024;
@@ -24,6 +26,12 @@ export interface NumberedSenderOptions {
   readonly contentType?: ContentType | undefined;
   /** Messages the reader can take now; null when it gives no credit and delivery is best effort. */
   readonly credit: number | null;
+  /**
+   * What ends the stream when its terminal message cannot be sent, because it is too large or cannot be written.
+   *
+   * @defaultValue `{ failure }`
+   */
+  readonly insteadOfEnd?: ((failure: Failure) => Record<string, unknown>) | undefined;
 }
 
 /**
@@ -117,13 +125,41 @@ export class NumberedSender {
     let sent = 0;
     for (const body of this.#held) {
       if (this.#credit <= 0) break;
-      this.#publish(String(body.kind), body);
       sent += 1;
+      if (!this.#publishHeld(body)) break;
     }
     if (sent > 0) this.#held.splice(0, sent);
     if (this.#end === null || this.#ended || this.#held.length > 0) return;
     this.#ended = true;
-    this.#publish('end', this.#end.body, this.#end.headers);
+    this.#publishEnd(this.#end.body, this.#end.headers);
+  }
+
+  /** Its source has gone on since it wrote it, so a message that cannot be sent ends the stream: it would be a hole. */
+  #publishHeld(body: Record<string, unknown>): boolean {
+    try {
+      this.#publish(String(body.kind), body);
+      return true;
+    } catch (error) {
+      const failure = toFailure(error);
+      this.#end = { body: this.#insteadOfEnd(failure), headers: failureHeaders(failure) };
+      this.#held = [];
+      return false;
+    }
+  }
+
+  #insteadOfEnd(failure: Failure): Record<string, unknown> {
+    return this.#options.insteadOfEnd?.(failure) ?? { failure };
+  }
+
+  /** Never throws: nobody but the reader could do anything about it. */
+  #publishEnd(body: Record<string, unknown>, headers: Headers | undefined): void {
+    try {
+      this.#publish('end', body, headers);
+    } catch (error) {
+      const failure = toFailure(error);
+      if (failure.code === 'closed') return;
+      this.#publish('end', this.#insteadOfEnd(failure), { ...headers, ...failureHeaders(failure) });
+    }
   }
 
   #publish(kind: string, body: Record<string, unknown>, headers?: Headers): void {
@@ -139,7 +175,11 @@ export class NumberedSender {
       });
     } catch (error) {
       // A connection that is away too long loses messages; the ring has them, and a reader that sees the gap asks.
-      if (!IModelError.is(error) || error.code !== 'unavailable') throw error;
+      if (IModelError.is(error) && error.code === 'unavailable') return;
+      // Never sent, so no message: its number is free, and the stream has no gap.
+      this.#credit += 1;
+      this.#seq -= 1;
+      throw error;
     }
   }
 }

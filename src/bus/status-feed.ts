@@ -27,6 +27,11 @@ export class StatusFeed implements AsyncIterable<BusStatus> {
     return this.#state.type;
   }
 
+  /** How many iterators there are. */
+  get readerCount(): number {
+    return this.#readers.size;
+  }
+
   report(type: BusStatus['type'], detail?: string): void {
     const status: BusStatus = { type, at: this.#now(), ...(detail === undefined ? {} : { detail }) };
     if (type !== 'error' && type !== 'slow_consumer') this.#state = status;
@@ -37,23 +42,36 @@ export class StatusFeed implements AsyncIterable<BusStatus> {
     }
   }
 
-  async *[Symbol.asyncIterator](): AsyncGenerator<BusStatus, void> {
+  [Symbol.asyncIterator](): AsyncIterableIterator<BusStatus, void> {
     const reader: Reader = { waiting: [this.#state], wake: undefined };
     this.#readers.add(reader);
-    try {
-      for (;;) {
-        const status = reader.waiting.shift();
-        if (status === undefined) {
-          await new Promise<void>((resolve) => {
-            reader.wake = resolve;
-          });
-        } else {
-          yield status;
-          if (status.type === 'closed') return;
-        }
-      }
-    } finally {
+    // Not a generator: its `return` would wait for the next report, and nobody would be forgotten before.
+    let ended = false;
+    const end = (): void => {
+      ended = true;
       this.#readers.delete(reader);
-    }
+      reader.wake?.();
+    };
+    const next = async (): Promise<IteratorResult<BusStatus, void>> => {
+      for (;;) {
+        const status = ended ? undefined : reader.waiting.shift();
+        if (status?.type === 'closed') end();
+        if (status !== undefined) return { done: false, value: status };
+        if (ended) return { done: true, value: undefined };
+        await new Promise<void>((resolve) => {
+          reader.wake = resolve;
+        });
+      }
+    };
+    return {
+      next,
+      return: async () => {
+        end();
+        return { done: true, value: undefined };
+      },
+      [Symbol.asyncIterator]() {
+        return this;
+      },
+    };
   }
 }

@@ -9,9 +9,11 @@ import { checkToken, subjects } from '../bus/subjects.ts';
 import type { Fields } from '../endpoints/endpoint.ts';
 import { IModelError } from '../errors.ts';
 import { checked, checkedCallOptions } from './checked.ts';
+import { FollowedCall } from './followed-call.ts';
 import { readReply } from './read-reply.ts';
 import { RemoteCall } from './remote-call.ts';
 import { RemoteStream } from './remote-stream.ts';
+import { requestCall } from './request-call.ts';
 import { toHeaders } from './wire-options.ts';
 
 /** How long after its deadline or cancel a call's terminal reply is waited for, in milliseconds. */
@@ -78,14 +80,13 @@ export class RemoteModel {
     const token = randomUUID();
     const callId = settings.callId ?? token;
     const headers = toHeaders(settings);
-    const reply = this.#bus.request(this.#invokeSubject, request, {
+    const reply = requestCall(this.#bus, this.#invokeSubject, request, {
       token,
-      idempotent: true,
       ...(headers === undefined ? {} : { headers }),
       ...(timeoutMs === undefined ? {} : { timeoutMs: timeoutMs + replyGraceMs }),
-    });
-    const message = signal === undefined ? await reply : await this.#cancellable(reply, callId, signal);
-    const call = readCall(message);
+    }).then(readCall);
+    const followed = this.#followed(reply, callId);
+    const call = await (signal === undefined ? followed : this.#cancellable(followed, callId, signal));
     const { status, failure } = call;
     if (
       status === 'completed' ||
@@ -138,17 +139,43 @@ export class RemoteModel {
     return () => subscription.close();
   }
 
+  /** The reply, or what else tells how the call ended. */
+  #followed(reply: Promise<RemoteCall>, callId: string): Promise<RemoteCall> {
+    return new Promise((resolve, reject) => {
+      const lost = (error: unknown): void => {
+        follower.close();
+        // Nobody waits any more for whatever still runs there.
+        if (!isRefusal(error)) this.#tryCancel(callId, 'its caller has lost it');
+        reject(error);
+      };
+      const follower = new FollowedCall({
+        bus: this.#bus,
+        modelId: this.id,
+        callId,
+        ended: (call) => resolve(new RemoteCall(call)),
+        lost,
+      });
+      reply.then((call) => {
+        follower.close();
+        resolve(call);
+      }, lost);
+    });
+  }
+
+  #tryCancel(callId: string, reason: string): void {
+    try {
+      this.#bus.publish(subjects.cancel(this.id), { call_id: callId, reason: reason.slice(0, 1_000) });
+    } catch {
+      // The connection is gone for good: its host will notice.
+    }
+  }
+
   /** Asks the host to cancel when the signal aborts, and gives it a moment to say that it has. */
-  #cancellable(reply: Promise<Message>, callId: string, signal: AbortSignal): Promise<Message> {
+  #cancellable(reply: Promise<RemoteCall>, callId: string, signal: AbortSignal): Promise<RemoteCall> {
     return new Promise((resolve, reject) => {
       let timer: NodeJS.Timeout | undefined;
       const abort = (): void => {
-        const reason = signal.reason instanceof Error ? signal.reason.message : String(signal.reason);
-        try {
-          this.#bus.publish(subjects.cancel(this.id), { call_id: callId, reason: reason.slice(0, 1_000) });
-        } catch (error) {
-          reject(error);
-        }
+        this.#tryCancel(callId, signal.reason instanceof Error ? signal.reason.message : String(signal.reason));
         timer = setTimeout(() => reject(cancelled(signal.reason)), replyGraceMs);
       };
       signal.addEventListener('abort', abort, { once: true });
@@ -159,6 +186,12 @@ export class RemoteModel {
       reply.then(resolve, reject).finally(settle);
     });
   }
+}
+
+/** Whether an error says that no call was made: the host's own answer, or nobody's. */
+function isRefusal(error: unknown): boolean {
+  if (!IModelError.is(error)) return false;
+  return error.failure.source !== 'bus' || error.code === 'no_responder' || error.code === 'payload_too_large';
 }
 
 function readCall(message: Message): RemoteCall {

@@ -12,6 +12,7 @@ import { checked } from './checked.ts';
 import { ChunkBuffer } from './chunk-buffer.ts';
 import { readReply } from './read-reply.ts';
 import { RemoteCall } from './remote-call.ts';
+import { requestCall } from './request-call.ts';
 import { toHeaders } from './wire-options.ts';
 
 /** How often a reader that gives credit says that it is still there, in milliseconds. */
@@ -49,6 +50,7 @@ export class RemoteStream implements AsyncIterableIterator<Chunk> {
   #error: unknown = null;
   #finished = false;
   #heartbeat: NodeJS.Timeout | undefined;
+  #graceTimer: NodeJS.Timeout | undefined;
 
   /** @internal */
   constructor(init: RemoteStreamInit) {
@@ -91,7 +93,7 @@ export class RemoteStream implements AsyncIterableIterator<Chunk> {
   async return(): Promise<IteratorResult<Chunk, undefined>> {
     this.#finished = true;
     if (!this.#buffer.exhausted && this.#call === null && this.#error === null) {
-      this.#init.bus.publish(subjects.cancel(this.#init.modelId), { call_id: this.callId, reason: 'the reader left' });
+      this.#tryCancel('the reader left');
       const timer = setTimeout(() => this.#fail(null), answerTimeoutMs);
       while (this.#call === null && !this.#buffer.exhausted) {
         while (this.#buffer.take() !== undefined) this.#giveCredit();
@@ -116,7 +118,8 @@ export class RemoteStream implements AsyncIterableIterator<Chunk> {
     const { signal } = options;
     const headers = toHeaders(options) ?? {};
     if (credit > 0) headers[headerNames.credit] = String(credit);
-    bus.request(subjects.stream(modelId), request, { headers, idempotent: true, timeoutMs: answerTimeoutMs }).then(
+    const asked = { headers, timeoutMs: answerTimeoutMs };
+    requestCall(bus, subjects.stream(modelId), request, asked).then(
       (message) => this.#opened(message),
       (error: unknown) => this.#fail(error),
     );
@@ -125,12 +128,26 @@ export class RemoteStream implements AsyncIterableIterator<Chunk> {
       this.#heartbeat.unref();
     }
     if (signal === undefined) return;
-    const abort = (): void => {
-      const reason = signal.reason instanceof Error ? signal.reason.message : String(signal.reason);
-      bus.publish(subjects.cancel(modelId), { call_id: this.callId, reason: reason.slice(0, 1_000) });
-    };
-    if (signal.aborted) abort();
-    else signal.addEventListener('abort', abort, { once: true });
+    if (signal.aborted) this.#abort();
+    else signal.addEventListener('abort', this.#abort, { once: true });
+  }
+
+  /** Asks the host to cancel, and gives it a moment to say that it has. */
+  readonly #abort = (): void => {
+    const reason: unknown = this.#init.options.signal?.reason;
+    this.#tryCancel(reason instanceof Error ? reason.message : String(reason));
+    this.#graceTimer = setTimeout(() => {
+      this.#fail(IModelError.of('cancelled', 'The call was cancelled', {}, { cause: reason }));
+    }, answerTimeoutMs);
+  };
+
+  #tryCancel(reason: string): void {
+    try {
+      const body = { call_id: this.callId, reason: reason.slice(0, 1_000) };
+      this.#init.bus.publish(subjects.cancel(this.#init.modelId), body);
+    } catch {
+      // The connection is gone for good: its host will notice.
+    }
   }
 
   #opened(message: Message): void {
@@ -170,12 +187,16 @@ export class RemoteStream implements AsyncIterableIterator<Chunk> {
   #fail(error: unknown): void {
     if (this.#call !== null || this.#buffer.exhausted) return;
     this.#error ??= error;
+    // Nobody waits any more for whatever still runs there.
+    this.#tryCancel('its reader has lost it');
     this.#close();
   }
 
   #close(): void {
     this.#reader.close();
     clearInterval(this.#heartbeat);
+    clearTimeout(this.#graceTimer);
+    this.#init.options.signal?.removeEventListener('abort', this.#abort);
     this.#buffer.close();
   }
 

@@ -1,0 +1,63 @@
+import type { Bus, Message, RequestOptions } from '../bus/bus.ts';
+import { IModelError } from '../errors.ts';
+
+/** After a reconnect a host may be back a little later than its caller: so long nobody answering means nothing. In milliseconds. */
+const returnMs = 10_000;
+
+/** How long to wait between two tries, in milliseconds. */
+const pauseMs = 100;
+
+/**
+ * Sends the request of a call. The same request may reach its host twice, so it must be named by a call id or by its token.
+ *
+ * @throws IModelError as `Bus.request`; `no_responder` only when the host is not back some time after the connection was.
+ */
+export async function requestCall(
+  bus: Bus,
+  subject: string,
+  payload: unknown,
+  options: RequestOptions,
+): Promise<Message> {
+  const breaks = breaksOf(bus);
+  const { count } = breaks;
+  const endsAt = performance.now() + (options.timeoutMs ?? Number.POSITIVE_INFINITY);
+  for (;;) {
+    try {
+      const { timeoutMs } = options;
+      const left = timeoutMs === undefined ? {} : { timeoutMs: Math.max(1, endsAt - performance.now()) };
+      return await bus.request(subject, payload, { ...options, ...left, idempotent: true });
+    } catch (error) {
+      const isGone = IModelError.is(error) && error.code === 'no_responder';
+      if (!isGone || breaks.count === count || performance.now() > Math.min(endsAt, breaks.healedAt + returnMs))
+        throw error;
+      await new Promise((resolve) => setTimeout(resolve, pauseMs));
+    }
+  }
+}
+
+/** How often a bus has lost its connection. */
+interface Breaks {
+  count: number;
+  /** When the connection was there again, on the clock of `performance`. */
+  healedAt: number;
+}
+
+const known = new WeakMap<Bus, Breaks>();
+
+function breaksOf(bus: Bus): Breaks {
+  let breaks = known.get(bus);
+  if (breaks === undefined) {
+    breaks = { count: 0, healedAt: 0 };
+    known.set(bus, breaks);
+    void follow(bus.status, breaks);
+  }
+  return breaks;
+}
+
+/** Ends with the bus. */
+async function follow(statuses: AsyncIterable<{ readonly type: string }>, breaks: Breaks): Promise<void> {
+  for await (const { type } of statuses) {
+    if (type === 'disconnected') breaks.count += 1;
+    if (type === 'connected') breaks.healedAt = performance.now();
+  }
+}

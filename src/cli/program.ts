@@ -39,12 +39,14 @@ type AddCommand = (program: Command, finish: Finish) => void;
 const commands: Readonly<Record<string, () => Promise<AddCommand>>> = {
   demo: async () => (await import('./demo.ts')).addDemo,
   serve: async () => (await import('./serve.ts')).addServe,
+  'serve-endpoint': async () => (await import('./serve-endpoint.ts')).addServeEndpoint,
   invoke: async () => (await import('./invoke.ts')).addInvoke,
   stream: async () => (await import('./stream.ts')).addStream,
   ls: async () => (await import('./ls.ts')).addLs,
   state: async () => (await import('./state.ts')).addState,
   control: async () => (await import('./control.ts')).addControl,
   watch: async () => (await import('./watch.ts')).addWatch,
+  doctor: async () => (await import('./doctor.ts')).addDoctor,
 };
 
 /** Loads the command that is asked for, so that it starts fast; all of them for help and for a name that is none. */

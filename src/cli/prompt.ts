@@ -19,7 +19,7 @@ export interface PromptSource {
  * @throws UsageError when there is no prompt, or `--request` is no JSON object.
  */
 export async function readRequest({ words, request, stdin }: PromptSource): Promise<Fields> {
-  const fields = request === undefined ? {} : parseRequest(await requestText(request));
+  const fields = request === undefined ? {} : await parseFields('--request', request);
   const prompt = await promptText(words, 'messages' in fields || 'prompt' in fields || 'input' in fields, stdin);
   if (prompt === null) return fields;
   const { messages = [] } = fields;
@@ -29,25 +29,28 @@ export async function readRequest({ words, request, stdin }: PromptSource): Prom
   return { ...fields, messages: [...messages, { role: 'user', content: prompt }] };
 }
 
-/** The fields that a JSON text holds. */
-function parseRequest(text: string): Fields {
+/**
+ * The fields that a flag holds: JSON, or `@` and the path of a file with JSON.
+ *
+ * @throws UsageError naming the flag.
+ */
+export async function parseFields(flag: string, value: string): Promise<Fields> {
+  const text = value.startsWith('@') ? await fileText(flag, value.slice(1)) : value;
   let fields: unknown;
   try {
     fields = JSON.parse(text);
   } catch (error) {
-    throw new UsageError(`Expected --request to be JSON: ${(error as Error).message}`);
+    throw new UsageError(`Expected ${flag} to be JSON: ${(error as Error).message}`);
   }
   if (typeof fields === 'object' && fields !== null && !Array.isArray(fields)) return fields as Fields;
-  throw new UsageError(`Expected --request to be a JSON object, got ${printValue(fields)}`);
+  throw new UsageError(`Expected ${flag} to be a JSON object, got ${printValue(fields)}`);
 }
 
-async function requestText(request: string): Promise<string> {
-  if (!request.startsWith('@')) return request;
-  const path = request.slice(1);
+async function fileText(flag: string, path: string): Promise<string> {
   try {
     return await readFile(path, 'utf8');
   } catch (error) {
-    throw new UsageError(`Cannot read the file of --request: ${(error as Error).message}`);
+    throw new UsageError(`Cannot read the file of ${flag}: ${(error as Error).message}`);
   }
 }
 

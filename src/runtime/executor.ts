@@ -102,7 +102,9 @@ export class Executor implements DispatcherEffects {
   stop(row: CallRow, failure: Failure): void {
     const entry = this.#entries.get(row);
     if (entry === undefined) return;
-    entry.graceTimer = this.#options.clock.setTimeout(() => this.#settle(row, entry, failure, null), stopGraceMs);
+    const { clock, endpoint } = this.#options;
+    const graceMs = endpoint.stopGraceMs ?? stopGraceMs;
+    entry.graceTimer = clock.setTimeout(() => this.#settle(row, entry, failure, null), graceMs);
     entry.running.stop(failure);
   }
 

@@ -72,9 +72,17 @@ export async function createRuntime(config: RuntimeConfig, options: RuntimeOptio
   const served: ServedModel[] = [];
   let bus: Bus | undefined;
   try {
-    for (const [id, own] of Object.entries(settings.models)) models.set(id, createModel(id, own, options));
+    // Every mistake in the configuration is found before anybody waits for a server; only what needs the bus is made after it.
+    const entries = Object.entries(settings.models);
+    for (const [id, own] of entries) if (own.endpoint !== 'remote') models.set(id, createModel(id, own, options));
     bus = options.bus ?? (await openBus(settings.nats, options));
-    for (const model of models.values()) served.push(model.serve(bus));
+    for (const [id, own] of entries) {
+      const model = models.get(id) ?? createModel(id, { ...own, bus }, options);
+      // Setting it again keeps the order of the configuration.
+      models.delete(id);
+      models.set(id, model);
+      served.push(model.serve(bus));
+    }
     // Subscriptions are in place when the server has taken them.
     await bus.flush();
   } catch (error) {

@@ -16,6 +16,8 @@ export const natsConfig = z.strictObject({
   credentialsFile: text.optional(),
   /** Where replies arrive. @defaultValue '_INBOX' */
   inboxPrefix: text.optional(),
+  /** Where receivers fetch the parts of large bodies. @defaultValue 'imodel-body' */
+  bodyPrefix: text.optional(),
   /** Paths of PEM files; an empty object asks for TLS with the system's authorities. */
   tls: z.strictObject({ caFile: text.optional(), certFile: text.optional(), keyFile: text.optional() }).optional(),
 });

@@ -2,7 +2,7 @@ import type { Command } from 'commander';
 import type { CallOptions } from '../../schemas/imodel.ts';
 import type { Fields } from '../endpoints/endpoint.ts';
 import { type Interrupt, listenForInterrupt } from './interrupt.ts';
-import { credentialsOption, jsonOption, natsOption, parseDuration } from './options.ts';
+import { addNatsOptions, jsonOption, parseDuration } from './options.ts';
 import { readRequest } from './prompt.ts';
 import { UsageError } from './report-error.ts';
 import { openTarget, type Target, type TargetFlags } from './target.ts';
@@ -17,12 +17,10 @@ export interface CallFlags extends TargetFlags {
 
 /** Gives a command the arguments and flags of a call. */
 export function withCallFlags(command: Command): Command {
-  return command
+  return addNatsOptions(command, 'reach a served model by its id over this NATS server')
     .argument('[model]', 'a model such as openai/gpt-4o-mini, or the id of one that is served or configured')
     .argument('[prompt...]', 'the prompt; - stands for stdin, which is read too when there are no words')
     .option('--model <model>', 'the model, when every word is the prompt')
-    .addOption(natsOption('reach a served model by its id over this NATS server'))
-    .addOption(credentialsOption())
     .option('-c, --config <file>', 'run a model of this configuration file, by its id')
     .option('--base-url <url>', 'where the model lives: any host that speaks its protocol')
     .option('--request <json>', 'fields of the request (temperature, tools, …) as JSON, or @file')

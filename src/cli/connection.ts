@@ -1,6 +1,7 @@
 import type { Bus } from '../bus/bus.ts';
+import type { NatsOptions } from '../bus/nats-options.ts';
 import { withoutLogin } from './format.ts';
-import type { NatsFlags } from './options.ts';
+import { connectionOptions, type NatsFlags } from './options.ts';
 import { Progress } from './progress.ts';
 
 /** The server that a NATS installation has unless told otherwise. */
@@ -17,8 +18,8 @@ export async function connectFlags(flags: NatsFlags, quiet: boolean, signal: Abo
   progress.show(`connecting to ${withoutLogin(servers)}`);
   try {
     const { connectNats } = await import('../bus/nats.ts');
-    const credentials = flags.creds === undefined ? {} : { credentialsFile: flags.creds };
-    return await connectNats({ servers: servers.split(','), name: 'imodel command line', signal, ...credentials });
+    const options = connectionOptions({ ...flags, nats: servers });
+    return await connectNats({ ...(options as NatsOptions), name: 'imodel command line', signal });
   } finally {
     progress.stop();
   }

@@ -2,7 +2,7 @@ import { Argument, type Command } from 'commander';
 import type { ControlRequest } from '../../schemas/wire.ts';
 import { connect } from '../runtime/remote-model.ts';
 import { type BusFlags, withBus } from './bus-command.ts';
-import { credentialsOption, type Finish, jsonOption, natsOption, parseCount, parseLimit } from './options.ts';
+import { addNatsOptions, type Finish, jsonOption, parseCount, parseLimit } from './options.ts';
 import { exitCodes, UsageError } from './report-error.ts';
 import { printState } from './state.ts';
 
@@ -17,8 +17,7 @@ interface ControlFlags extends BusFlags {
 
 /** `imodel control`: changes what an iModel does, on every node that serves it. */
 export function addControl(program: Command, finish: Finish): void {
-  program
-    .command('control')
+  addNatsOptions(program.command('control'), 'the NATS server it is served on (default: nats://127.0.0.1:4222)')
     .description('pause, resume, drain or close a served iModel, change its limits, or forget what was used of them')
     .argument('<id>', 'the id of the iModel')
     .addArgument(new Argument('<action>', 'what it shall do').choices(actions))
@@ -26,8 +25,6 @@ export function addControl(program: Command, finish: Finish): void {
     .option('--limit-tokens <n>', 'tokens per window, or none', parseLimit)
     .option('--concurrency-limit <n>', 'calls at once, or none', parseLimit)
     .option('--queue-capacity <n>', 'calls that may wait', parseCount)
-    .addOption(natsOption('the NATS server it is served on (default: nats://127.0.0.1:4222)'))
-    .addOption(credentialsOption())
     .addOption(jsonOption('print the state afterwards as JSON'))
     .action(async (id: string, action: (typeof actions)[number], flags: ControlFlags) => {
       const request = controlRequest(action, flags);

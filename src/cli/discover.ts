@@ -33,10 +33,11 @@ export interface Discovered {
 /** The iModels that answer on a bus, by id. Each tells its state itself; with several nodes, the one that is first. */
 export async function discover(
   bus: Bus,
+  inboxPrefix: string,
   signal: AbortSignal,
 ): Promise<(Discovered & Record<string, string | number>)[]> {
   const nodes = new Map<string, Set<string>>();
-  for (const message of await gather(bus, infoSubject, signal)) {
+  for (const message of await gather(bus, inboxPrefix, signal)) {
     const answer = info.safeParse(bodyOf(message));
     if (!answer.success) continue;
     for (const { subject } of answer.data.endpoints) {
@@ -69,8 +70,8 @@ async function stateOf(bus: Bus, id: string): Promise<ModelState | null> {
 }
 
 /** Sends one request and takes the answers of all who listen. */
-async function gather(bus: Bus, subject: string, signal: AbortSignal): Promise<readonly Message[]> {
-  const replyTo = `_INBOX.${randomBytes(12).toString('base64url')}`;
+async function gather(bus: Bus, inboxPrefix: string, signal: AbortSignal): Promise<readonly Message[]> {
+  const replyTo = `${inboxPrefix}.${randomBytes(12).toString('base64url')}`;
   const answers: Message[] = [];
   let heard = (): void => {};
   const subscription = bus.subscribe(replyTo, (message) => {
@@ -78,7 +79,7 @@ async function gather(bus: Bus, subject: string, signal: AbortSignal): Promise<r
     heard();
   });
   try {
-    bus.publish(subject, {}, { replyTo });
+    bus.publish(infoSubject, {}, { replyTo });
     await bus.flush();
     await new Promise<void>((resolve) => {
       const last = setTimeout(resolve, longestMs);

@@ -4,7 +4,7 @@ import { type BusFlags, withBus } from './bus-command.ts';
 import { defaultNatsUrl } from './connection.ts';
 import { discover } from './discover.ts';
 import { formatTable, withoutLogin } from './format.ts';
-import { credentialsOption, type Finish, jsonOption, natsOption } from './options.ts';
+import { addNatsOptions, type Finish, jsonOption } from './options.ts';
 import { exitCodes } from './report-error.ts';
 
 interface LsFlags extends BusFlags {
@@ -16,11 +16,8 @@ type Entry = Readonly<Record<string, string | number>>;
 
 /** `imodel ls`: which iModels answer on a bus, or are configured in a file. */
 export function addLs(program: Command, finish: Finish): void {
-  program
-    .command('ls')
+  addNatsOptions(program.command('ls'), 'the NATS server to look at (default: nats://127.0.0.1:4222)')
     .description('list the iModels that are served on a NATS server, or configured in a file')
-    .addOption(natsOption('the NATS server to look at (default: nats://127.0.0.1:4222)'))
-    .addOption(credentialsOption())
     .option('-c, --config <file>', 'list the iModels of this configuration file')
     .addOption(jsonOption())
     .action(async (flags: LsFlags) => finish(await ls(flags)));
@@ -34,7 +31,7 @@ async function ls(flags: LsFlags): Promise<number> {
   if (flags.config !== undefined) return print(await configuredEntries(flags.config), `no iModel in ${flags.config}`);
   return withBus(flags, async (bus, { signal }) => {
     const where = withoutLogin(flags.nats || defaultNatsUrl);
-    return print(await discover(bus, signal), `no iModel answers on ${where}`);
+    return print(await discover(bus, flags.inboxPrefix ?? '_INBOX', signal), `no iModel answers on ${where}`);
   });
 }
 

@@ -1,12 +1,15 @@
-import { InvalidArgumentError, Option } from 'commander';
+import { type Command, InvalidArgumentError, Option } from 'commander';
+import type { NatsConfig } from '../../schemas/config.ts';
 
 /** Tells the program how a command ended. */
 export type Finish = (code: number) => void;
 
-/** How to reach a NATS server; see {@link natsOption} and {@link credentialsOption}. */
+/** How to reach a NATS server; see {@link addNatsOptions}. */
 export interface NatsFlags {
   readonly nats?: string;
   readonly creds?: string;
+  readonly inboxPrefix?: string;
+  readonly bodyPrefix?: string;
 }
 
 /** `--nats URL`, or the variable `NATS_URL`. */
@@ -17,6 +20,29 @@ export function natsOption(description: string): Option {
 /** `--creds FILE`. */
 export function credentialsOption(): Option {
   return new Option('--creds <file>', 'credentials file for the NATS server (JWT and seed)');
+}
+
+/**
+ * Gives a command `--nats`, and what a server with permissions asks for beside it.
+ *
+ * @param description - What the server is for.
+ */
+export function addNatsOptions(command: Command, description: string): Command {
+  return command
+    .addOption(natsOption(description))
+    .addOption(credentialsOption())
+    .option('--inbox-prefix <prefix>', 'where replies arrive, if the user may not use _INBOX')
+    .option('--body-prefix <prefix>', 'where parts of large bodies are fetched, if not imodel-body');
+}
+
+/** The flags as the options of a connection; without a server if none was named. */
+export function connectionOptions({ nats, creds, inboxPrefix, bodyPrefix }: NatsFlags): NatsConfig {
+  return {
+    ...(nats ? { servers: nats.split(',') } : {}),
+    ...(creds === undefined ? {} : { credentialsFile: creds }),
+    ...(inboxPrefix === undefined ? {} : { inboxPrefix }),
+    ...(bodyPrefix === undefined ? {} : { bodyPrefix }),
+  };
 }
 
 /** `--json`. */

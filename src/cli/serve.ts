@@ -1,15 +1,16 @@
-import type { Command } from 'commander';
+import { type Command, InvalidArgumentError } from 'commander';
+import type { Gateway } from '../gateway/gateway.ts';
 import { loadConfig } from '../runtime/load-config.ts';
 import { createRuntime, type Runtime, type RuntimeConfig } from '../runtime/runtime.ts';
 import { defaultNatsUrl } from './connection.ts';
 import { withoutLogin } from './format.ts';
 import { listenForInterrupt } from './interrupt.ts';
 import {
-  credentialsOption,
+  addNatsOptions,
+  connectionOptions,
   type Finish,
   jsonOption,
   type NatsFlags,
-  natsOption,
   parseDurationOrZero,
 } from './options.ts';
 import { Progress } from './progress.ts';
@@ -28,20 +29,21 @@ interface ServeFlags extends NatsFlags {
   readonly model?: string;
   readonly id?: string;
   readonly drain?: number;
+  readonly port?: number;
+  readonly host?: string;
   readonly json?: boolean;
 }
 
 /** `imodel serve`: a process that hosts iModels until it is told to end. */
 export function addServe(program: Command, finish: Finish): void {
-  program
-    .command('serve')
+  addNatsOptions(program.command('serve'), 'NATS server to serve on; without it a bus inside this process')
     .description('host iModels on a bus until interrupted; without --config and --model a scripted one')
     .option('-c, --config <file>', 'YAML or JSON file with the iModels')
     .option('-m, --model <model>', 'host one model, such as openai/gpt-4o-mini')
     .option('--id <id>', 'the id of --model', 'demo')
-    .addOption(natsOption('NATS server to serve on; without it a bus inside this process'))
-    .addOption(credentialsOption())
     .option('--drain <time>', 'time for running calls when told to end (default: 30)', parseDurationOrZero)
+    .option('--port <port>', 'open the HTTP gateway on this port; 0 takes a free one', parsePort)
+    .option('--host <address>', 'where the HTTP gateway listens (default: 127.0.0.1)')
     .addOption(jsonOption('log JSON, one object a line'))
     .action(async (flags: ServeFlags) => finish(await serve(flags)));
 }
@@ -53,15 +55,17 @@ async function serve(flags: ServeFlags): Promise<number> {
   const interrupt = listenForInterrupt((code) => again(code));
   again = (code) => process.exit(code);
   let runtime: Runtime;
+  let gateway: Gateway | null;
   try {
     runtime = await start(config, flags, log, interrupt.signal);
+    gateway = await openGateway(runtime, config, log);
   } catch (error) {
     if (interrupt.exitCode === null) throw error;
     return interrupt.exitCode;
   }
   for (const model of runtime.models.values()) model.observe((event) => log.event(event));
   void tellConnection(runtime, log);
-  log.ready(runtime.models, place(config));
+  log.ready(runtime.models, gateway === null ? place(config) : `${place(config)}, and on ${gateway.url}`);
   await aborted(interrupt.signal);
 
   let code: number = exitCodes.ok;
@@ -76,7 +80,9 @@ async function serve(flags: ServeFlags): Promise<number> {
     [...runtime.models.values()].reduce((sum, model) => sum + model.state.running, 0),
     limitMs,
   );
+  const shut = gateway?.close();
   await runtime.close({ drain: true, timeoutMs: limitMs });
+  await shut;
   log.stopped();
   interrupt.release();
   return code;
@@ -98,17 +104,36 @@ async function configOf(flags: ServeFlags): Promise<RuntimeConfig> {
     throw new UsageError('Expected either --config or --model, got both');
   }
   const config = flags.config === undefined ? oneModel(flags) : await loadConfig(flags.config);
-  if (!flags.nats && flags.creds === undefined) return config;
-  const nats = {
-    ...config.nats,
-    ...(flags.nats ? { servers: flags.nats.split(',') } : {}),
-    ...(flags.creds === undefined ? {} : { credentialsFile: flags.creds }),
-  };
-  return { ...config, nats };
+  const given = connectionOptions(flags);
+  return Object.keys(given).length === 0 ? config : { ...config, nats: { ...config.nats, ...given } };
 }
 
 function oneModel({ model, id = 'demo' }: ServeFlags): RuntimeConfig {
   return { models: { [id]: model === undefined ? { model: 'scripted/echo', chunk_delay_ms: 30 } : { model } } };
+}
+
+/** The flags that open a gateway, over what the file says of it. */
+function withGateway(config: RuntimeConfig, { port, host }: ServeFlags): RuntimeConfig {
+  if (port === undefined && host === undefined) return config;
+  const flags = { ...(port === undefined ? {} : { port }), ...(host === undefined ? {} : { host }) };
+  return { ...config, gateway: { ...config.gateway, ...flags } };
+}
+
+async function openGateway(runtime: Runtime, { gateway }: RuntimeConfig, log: ServeLog): Promise<Gateway | null> {
+  if (gateway === undefined) return null;
+  const { startGateway } = await import('../gateway/gateway.ts');
+  try {
+    return await startGateway(runtime, gateway, { onError: (error) => log.fault(error, '') });
+  } catch (error) {
+    await runtime.close();
+    throw error;
+  }
+}
+
+function parsePort(text: string): number {
+  const port = Number(text);
+  if (!/^\d+$/.test(text) || port > 65_535) throw new InvalidArgumentError('Expected a port from 0 to 65535.');
+  return port;
 }
 
 /** Names the bus of a configuration. */

@@ -3,17 +3,14 @@ import type { ModelState } from '../../schemas/state.ts';
 import { connect } from '../runtime/remote-model.ts';
 import { type BusFlags, withBus } from './bus-command.ts';
 import { formatDuration, formatTable } from './format.ts';
-import { credentialsOption, type Finish, jsonOption, natsOption } from './options.ts';
+import { addNatsOptions, type Finish, jsonOption } from './options.ts';
 import { exitCodes } from './report-error.ts';
 
 /** `imodel state`: what one iModel is doing. */
 export function addState(program: Command, finish: Finish): void {
-  program
-    .command('state')
+  addNatsOptions(program.command('state'), 'the NATS server it is served on (default: nats://127.0.0.1:4222)')
     .description('show what a served iModel is doing: queue, limits, counters')
     .argument('<id>', 'the id of the iModel')
-    .addOption(natsOption('the NATS server it is served on (default: nats://127.0.0.1:4222)'))
-    .addOption(credentialsOption())
     .addOption(jsonOption('print the state as JSON'))
     .action(async (id: string, flags: BusFlags) => {
       finish(

@@ -4,17 +4,14 @@ import type { Bus } from '../bus/bus.ts';
 import { subjects } from '../bus/subjects.ts';
 import { type BusFlags, withBus } from './bus-command.ts';
 import { eventLine } from './event-line.ts';
-import { credentialsOption, type Finish, jsonOption, natsOption } from './options.ts';
+import { addNatsOptions, type Finish, jsonOption } from './options.ts';
 import { exitCodes } from './report-error.ts';
 
 /** `imodel watch`: events as they happen, until interrupted. */
 export function addWatch(program: Command, finish: Finish): void {
-  program
-    .command('watch')
+  addNatsOptions(program.command('watch'), 'the NATS server they are served on (default: nats://127.0.0.1:4222)')
     .description('print the events of one served iModel, or of all, as they happen; Ctrl-C ends it')
     .argument('[id]', 'the id of the iModel; all when absent')
-    .addOption(natsOption('the NATS server they are served on (default: nats://127.0.0.1:4222)'))
-    .addOption(credentialsOption())
     .addOption(jsonOption())
     .action(async (id: string | undefined, flags: BusFlags) => {
       finish(

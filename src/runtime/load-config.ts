@@ -1,13 +1,24 @@
 import { readFile } from 'node:fs/promises';
 import type { z } from 'zod';
 import { gatewayConfig, natsConfig, runtimeConfig } from '../../schemas/config.ts';
-import { endpointOptions, modelOptions, ownOptionNames, toSnakeCase, writtenOptions } from '../../schemas/imodel.ts';
+import {
+  breakerOptions,
+  endpointOptions,
+  modelOptions,
+  ownOptionNames,
+  retryOptions,
+  toSnakeCase,
+  writtenOptions,
+} from '../../schemas/imodel.ts';
 import { nearest } from '../endpoints/nearest.ts';
 import { IModelError, printValue } from '../errors.ts';
 import type { RuntimeConfig } from './runtime.ts';
 
 /** Options that hold code or connections, and so cannot stand in a file. */
 const unwritable = ['streaming_process_func', 'clock', 'env', 'dispatcher', 'on_warning'];
+
+/** Options of an iModel that hold options of their own. */
+const sections = { retry: retryOptions, breaker: breakerOptions } as const;
 
 const tlsNames = Object.keys(natsConfig.shape.tls.unwrap().shape);
 
@@ -17,6 +28,7 @@ const knownNames: ReadonlySet<string> = new Set([
   ...Object.keys(runtimeConfig.shape),
   ...Object.keys(natsConfig.shape),
   ...tlsNames,
+  ...Object.values(sections).flatMap((schema) => Object.keys(schema.shape)),
   ...Object.keys(gatewayConfig.shape),
 ]);
 
@@ -78,7 +90,7 @@ function configFrom(written: unknown, refuse: Refuse): RuntimeConfig {
   if (root.models === undefined) throw refuse([], 'expected `models`, with the options of one iModel or more by id');
   const config: Record<string, unknown> = { ...root };
   if (root.nats !== undefined) config.nats = natsFrom(root.nats, refuse);
-  if (root.gateway !== undefined) config.gateway = sectionFrom(root.gateway, gatewayConfig, 'gateway', refuse);
+  if (root.gateway !== undefined) config.gateway = sectionFrom(root.gateway, gatewayConfig, ['gateway'], refuse);
   const models = Object.entries(asRecord(root.models, ['models'], refuse, 'iModels by their id'));
   config.models = Object.fromEntries(models.map(([id, own]) => [id, modelFrom(own, ['models', id], refuse)]));
   const checked = check(runtimeConfig, config, [], refuse);
@@ -86,12 +98,17 @@ function configFrom(written: unknown, refuse: Refuse): RuntimeConfig {
   return checked as RuntimeConfig;
 }
 
-function sectionFrom(written: unknown, schema: z.ZodObject, name: string, refuse: Refuse): Record<string, unknown> {
-  return named(asRecord(written, [name], refuse), Object.keys(schema.shape), [name], refuse);
+function sectionFrom(
+  written: unknown,
+  schema: z.ZodObject,
+  path: readonly string[],
+  refuse: Refuse,
+): Record<string, unknown> {
+  return named(asRecord(written, path, refuse), Object.keys(schema.shape), path, refuse);
 }
 
 function natsFrom(written: unknown, refuse: Refuse): Record<string, unknown> {
-  const nats = sectionFrom(written, natsConfig, 'nats', refuse);
+  const nats = sectionFrom(written, natsConfig, ['nats'], refuse);
   const path = ['nats', 'tls'];
   if (nats.tls === undefined) return nats;
   return { ...nats, tls: named(asRecord(nats.tls, path, refuse), tlsNames, path, refuse) };
@@ -104,7 +121,10 @@ function modelFrom(written: unknown, path: readonly string[], refuse: Refuse): R
     if (unwritable.includes(snake)) throw refuse([...path, name], 'cannot be given in a file', value);
     if (snake !== name && ownOptionNames.includes(name)) throw refuse([...path, name], `expected \`${snake}\``, value);
   }
-  const decoded = writtenOptions.decode(options);
+  const inner = Object.entries(sections)
+    .filter(([name]) => (options[name] ?? null) !== null)
+    .map(([name, schema]) => [name, sectionFrom(options[name], schema, [...path, name], refuse)]);
+  const decoded = writtenOptions.decode({ ...options, ...Object.fromEntries(inner) });
   check(modelOptions, decoded, path, refuse);
   check(endpointOptions, decoded, path, refuse);
   return decoded;

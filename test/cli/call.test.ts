@@ -74,14 +74,14 @@ describe('imodel invoke', () => {
   });
 
   it('ends with 1 and says why when the call failed', async () => {
-    const request = JSON.stringify({ failures: [{ code: 'rate_limited', retryAfterMs: 1_500 }] });
+    const request = JSON.stringify({ failures: [{ code: 'rate_limited', retryable: false, retryAfterMs: 1_500 }] });
     const { code, stdout, stderr } = await runProgram(['invoke', 'scripted/echo', 'hi', '--request', request]);
     expect({ code, stdout }).toEqual({ code: 1, stdout: '' });
     expect(stderr).toBe('error: The script says rate_limited (rate_limited); try again in 1.5 s\n');
   });
 
   it('prints a failed call as JSON, and nothing else', async () => {
-    const request = JSON.stringify({ failures: ['overloaded'] });
+    const request = JSON.stringify({ failures: ['rejected'] });
     const { code, stdout, stderr } = await runProgram([
       'invoke',
       'scripted/echo',
@@ -91,7 +91,7 @@ describe('imodel invoke', () => {
       request,
     ]);
     expect({ code, stderr }).toEqual({ code: 1, stderr: '' });
-    expect(jsonLines(stdout)).toMatchObject([{ execution: { status: 'failed' }, failure: { code: 'overloaded' } }]);
+    expect(jsonLines(stdout)).toMatchObject([{ execution: { status: 'failed' }, failure: { code: 'rejected' } }]);
   });
 
   it('ends a call that takes too long, and shows no spinner without a terminal', async () => {
@@ -156,14 +156,14 @@ describe('imodel stream', () => {
   });
 
   it('prints what came before a failure, then says why', async () => {
-    const request = JSON.stringify({ failures: [{ code: 'unavailable', afterChunks: 2 }] });
+    const request = JSON.stringify({ failures: [{ code: 'unavailable', retryable: false, afterChunks: 2 }] });
     const { code, stdout, stderr } = await runProgram(['stream', 'scripted/echo', 'a b c', '--request', request]);
     expect({ code, stdout }).toEqual({ code: 1, stdout: 'a b\n' });
     expect(stderr).toBe('error: The script says unavailable (unavailable)\n');
   });
 
   it('ends a failed stream with the call as JSON', async () => {
-    const request = JSON.stringify({ failures: [{ code: 'unavailable', afterChunks: 1 }] });
+    const request = JSON.stringify({ failures: [{ code: 'unavailable', retryable: false, afterChunks: 1 }] });
     const { code, stdout } = await runProgram(['stream', 'scripted/echo', 'a b', '--json', '--request', request]);
     expect(code).toBe(1);
     expect(jsonLines(stdout).at(-1)).toMatchObject({ kind: 'end', call: { failure: { code: 'unavailable' } } });

@@ -1,4 +1,4 @@
-import { writeFileSync } from 'node:fs';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, inject, it } from 'vitest';
 import { startUpstream } from '../../src/testing/upstream.ts';
@@ -216,6 +216,29 @@ describe('imodel serve', () => {
     const { stdout } = await runProgram(['invoke', id, 'still there?', '--nats', server.url]);
     expect(stdout).toBe('still there?\n');
     await stop(host);
+    await server.stop();
+  });
+});
+
+describe('a server on which each role may do its part only', () => {
+  it('is served on, listed and called with the prefixes of the roles', async () => {
+    const conf = readFileSync(new URL('../../docs/permissions.conf', import.meta.url), 'utf8');
+    const server = await startServer(conf.replaceAll(/\$IMODEL_\w+_PASSWORD/g, 'secret'));
+    const as = (user: string, role: string) => [
+      ...['--nats', server.url.replace('//', `//${user}:secret@`)],
+      ...['--inbox-prefix', `_INBOX_${role}`, '--body-prefix', `imodel-body.${role}`],
+    ];
+    const host = startProgram(['serve', '--model', 'scripted/echo', '--id', 'echo', ...as('host', 'host')]);
+    await host.until(new RegExp(`ready: 1 iModel on ${server.url}`));
+    const list = await runProgram(['ls', '--json', ...as('caller', 'caller')]);
+    expect(jsonLines(list.stdout)).toMatchObject([{ id: 'echo', nodes: 1 }]);
+    expect((await runProgram(['stream', 'echo', 'hi', ...as('caller', 'caller')])).stdout).toBe('hi\n');
+    const refused = await runProgram(['control', 'echo', 'pause', ...as('caller', 'caller')]);
+    expect(refused).toMatchObject({ code: 1, stderr: expect.stringContaining('(unauthorized)') });
+    const paused = await runProgram(['control', 'echo', 'pause', ...as('operator', 'operator')]);
+    expect(paused.stdout).toMatch(/^echo +paused/);
+    await stop(host);
+    expect(host.stdout() + host.stderr() + refused.stderr).not.toContain('secret');
     await server.stop();
   });
 });

@@ -26,6 +26,8 @@ models:
     limit_requests: 100
     idle_timeout: 20
     max_tokens: 500
+    retry: { max_retries: 1 }
+    breaker: { failure_threshold: 2 }
 nats:
   servers: [nats://a:4222, nats://b:4222]
   credentials_file: /etc/nats.creds
@@ -34,7 +36,16 @@ drain_timeout: 5
 `,
     );
     expect(await loadConfig(path)).toEqual({
-      models: { gpt: { model: 'openai/gpt-4o-mini', limitRequests: 100, idleTimeout: 20, max_tokens: 500 } },
+      models: {
+        gpt: {
+          model: 'openai/gpt-4o-mini',
+          limitRequests: 100,
+          idleTimeout: 20,
+          max_tokens: 500,
+          retry: { maxRetries: 1 },
+          breaker: { failureThreshold: 2 },
+        },
+      },
       nats: {
         servers: ['nats://a:4222', 'nats://b:4222'],
         credentialsFile: '/etc/nats.creds',
@@ -69,10 +80,7 @@ drain_timeout: 5
     ['', 'models.yaml: expected names with values, got null'],
     ['models: {}', 'models.yaml:1:9: models: expected one iModel or more, got a mapping'],
     ['model: {a: {}}', 'models.yaml:1:8: model: unknown name; did you mean `models`?, got a mapping'],
-    [
-      'frobnicate: 1',
-      'models.yaml:1:13: frobnicate: unknown name; known are models, nats, drain_timeout, got `1` (number)',
-    ],
+    ['frobnicate: 1', 'models.yaml:1:13: frobnicate: unknown name; known are models, nats'],
     ['models: {a: 5}', 'models.yaml:1:13: models.a: expected names with values, got `5` (number)'],
     ['models: [{id: a}]', 'models.yaml:1:9: models: expected iModels by their id, got a list of 1'],
     ['models: {a.b: {}}', 'models.a.b: expected 1 to 64 of the characters A-Z a-z 0-9 _ -, got `a.b` (string)'],
@@ -83,6 +91,12 @@ drain_timeout: 5
     ['models: {a: {limitTokens: 5}}', 'models.a.limitTokens: expected `limit_tokens`, got `5` (number)'],
     ['models: {a: {on_full: never}}', 'models.a.on_full: expected one of "wait"|"reject", got `never` (string)'],
     ['models: {a: {headers: {X-Team: 5}}}', 'models.a.headers.X-Team: expected string, got `5` (number)'],
+    ['models: {a: {retry: {max_retry: 5}}}', 'models.a.retry.max_retry: unknown name; did you mean `max_retries`?'],
+    [
+      'models: {a: {retry: {max_retries: -1}}}',
+      ':1:35: models.a.retry.max_retries: expected at least 0, got `-1` (number)',
+    ],
+    ['models: {a: {breaker: 5}}', 'models.a.breaker: expected names with values, got `5` (number)'],
     ['models: {a: {clock: 5}}', 'models.a.clock: cannot be given in a file, got `5` (number)'],
     ['models: {a: {}}\nnats: {server: x}', 'models.yaml:2:16: nats.server: unknown name; did you mean `servers`?'],
     ['models: {a: {}}\nnats: {servers: []}', 'nats.servers: expected one address or more, got a list of 0'],

@@ -9,7 +9,7 @@ import { checked } from './checked.ts';
 import { readReply } from './read-reply.ts';
 
 /** A call this long is followed: shorter ones are spared the messages. In milliseconds. */
-const followAfterMs = 500;
+const followAfterMs = 250;
 
 /** How long one question for the call waits, in milliseconds. */
 const askTimeoutMs = 1_000;

@@ -6,6 +6,7 @@ const bus = createMemoryBus();
 const model = new iModel({ id: 'demo', model: 'scripted/echo' });
 model.serve(bus);
 
+/** @type {string[]} */
 const events = [];
 bus.subscribe(subjects.everyEvent('demo'), (message) => {
   events.push(message.subject);

@@ -22,6 +22,7 @@ class Shouting {
   };
   isCli = false;
   requestOptions = null;
+  /** @type {string[]} */
   transportFields = [];
 
   /** @param {Readonly<Record<string, unknown>>} request */

@@ -61,7 +61,8 @@ export const modelMachine = setup({
           on: { 'model.close': 'closing', 'dispatcher.idle': 'closed' },
         },
         closing: {
-          entry: ['stopCalls', 'refuseCalls'],
+          // Refused first: who calls again when its call is stopped must not be taken.
+          entry: ['refuseCalls', 'stopCalls'],
           on: { 'dispatcher.idle': 'closed' },
         },
         closed: {},

@@ -12,6 +12,7 @@ export class ChunkBuffer implements ChunkSink {
   #head = 0;
   #resume: (() => void) | null = null;
   #wake: (() => void) | null = null;
+  #changed: Promise<void> | null = null;
   #closed = false;
   #onFirst: (() => void) | null;
 
@@ -76,16 +77,18 @@ export class ChunkBuffer implements ChunkSink {
     return chunk;
   }
 
-  /** Resolves when {@link take} or {@link exhausted} has something new to say. One reader at a time. */
+  /** Resolves when {@link take} or {@link exhausted} has something new to say; for everybody who waits at that moment. */
   changed(): Promise<void> {
-    return new Promise((resolve) => {
+    this.#changed ??= new Promise((resolve) => {
       this.#wake = resolve;
     });
+    return this.#changed;
   }
 
   #notify(): void {
     const wake = this.#wake;
     this.#wake = null;
+    this.#changed = null;
     wake?.();
   }
 }

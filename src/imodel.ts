@@ -150,6 +150,7 @@ export class iModel implements AsyncDisposable {
    * @throws IModelError `invalid_request` naming the field that does not fit.
    */
   createApiCalling(request: Fields = {}, options: Pick<CallOptions, 'callId'> = {}): ApiCalling {
+    checkedCallOptions(options);
     const transport: Record<string, unknown> = {};
     let body = request;
     for (const name of this.endpoint.transportFields) {

@@ -574,6 +574,7 @@ export class Dispatcher {
       this.#reportIdle();
       return;
     }
+    if (row.state === callState.created) this.#counters.submitted += 1;
     if (row.state === callState.outside) this.#outside.remove(row);
     else this.#queue.remove(row);
     const ending = endingOf(failure);

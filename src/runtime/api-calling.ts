@@ -14,6 +14,8 @@ const maxErrors = 100;
 export interface CallOwner {
   /** Ends the call as cancelled; see {@link ApiCalling.cancel}. */
   cancel(call: ApiCalling, reason?: unknown): void;
+  /** Ends the call as failed, for a reason that is not the endpoint's. */
+  fail(call: ApiCalling, error: unknown): void;
   /** A new call of the same owner with this payload. */
   renew(call: ApiCalling, payload: Fields, transport: Fields, metadata: Record<string, unknown>): ApiCalling;
 }
@@ -158,9 +160,9 @@ export class ApiCalling {
     return new Promise((resolve) => this.onEnd(() => resolve(this)));
   }
 
-  /** Calls back when the call has ended: synchronously within the final transition, or at once when it already has. Must not throw. */
+  /** Calls back when the call has ended: synchronously within the final transition, or at once when it already has. What it throws is ignored. */
   onEnd(listener: (call: ApiCalling) => void): void {
-    if (this.ended) listener(this);
+    if (this.ended) notify(listener, this);
     else if (this.#listeners === null) this.#listeners = [listener];
     else this.#listeners.push(listener);
   }
@@ -168,6 +170,11 @@ export class ApiCalling {
   /** Takes the call back. The connection or process is gone before the status is `cancelled`. Idempotent; nothing happens after the end. */
   cancel(reason?: unknown): void {
     this.#owner.cancel(this, reason);
+  }
+
+  /** Ends the call as failed; otherwise as {@link cancel}. @internal */
+  fail(error: unknown): void {
+    this.#owner.fail(this, error);
   }
 
   /** Adds a further error to the record, up to 100. It does not change the status. */
@@ -248,7 +255,7 @@ export class ApiCalling {
 
   /** What the endpoint brought; becomes visible when the call ends. @internal */
   bring(reply: EndpointReply): void {
-    this.#reply = reply;
+    if (!this.ended) this.#reply = reply;
   }
 
   /** @internal */
@@ -267,7 +274,7 @@ export class ApiCalling {
     this.#endedAt = at;
     const listeners = this.#listeners;
     this.#listeners = null;
-    if (listeners !== null) for (const listener of listeners) listener(this);
+    if (listeners !== null) for (const listener of listeners) notify(listener, this);
   }
 
   get #settled(): EndpointReply | null {
@@ -290,6 +297,15 @@ export class ApiCalling {
 }
 
 const emptyView: AnswerView = { text: '', thinking: '', toolUses: [], finishReason: null, usage: null };
+
+/** A listener's fault must not reach the actor in whose transition it runs: it would end the model. */
+function notify(listener: (call: ApiCalling) => void, call: ApiCalling): void {
+  try {
+    listener(call);
+  } catch {
+    // The listener was told; what it makes of it is its own affair.
+  }
+}
 
 function instant(at: number | undefined): number | null {
   return at === undefined || at < 0 ? null : at;

@@ -1,4 +1,6 @@
+import { setMaxListeners } from 'node:events';
 import { createActor } from 'xstate';
+import { stepCall } from '../../actors/call.ts';
 import { CallRow } from '../../actors/call-row.ts';
 import type { Clock } from '../../actors/clock.ts';
 import type {
@@ -137,21 +139,27 @@ export class LiveModel implements CallOwner, ExecutorObserver {
     }
     if (options.callId !== undefined) this.#name(call, options.callId);
     this.#emit('created', call);
+    if (options.signal?.aborted === true) {
+      this.cancel(call, options.signal.reason);
+      return;
+    }
     this.#send({ type: 'call.submit', row });
     if (call.status === 'pending') this.#emit('queued', call);
     if (options.signal !== undefined) this.#watch(call, options.signal);
   }
 
   cancel(call: ApiCalling, reason?: unknown): void {
-    if (call.ended || call.row === null) return;
-    call.cause ??= reason ?? null;
+    if (call.ended) return;
     const text = reason instanceof Error ? reason.message : typeof reason === 'string' ? reason : undefined;
-    const failure = IModelError.is(reason)
-      ? reason.failure
-      : failureOf('cancelled', text === undefined ? 'The call was cancelled' : `The call was cancelled: ${text}`, {
-          ...(text === undefined ? {} : { reason: text }),
-        });
-    this.#send({ type: 'call.end', row: call.row, failure });
+    const message = text === undefined ? 'The call was cancelled' : `The call was cancelled: ${text}`;
+    call.cause ??= reason ?? null;
+    this.#end(call, failureOf('cancelled', message, text === undefined ? {} : { reason: text }));
+  }
+
+  fail(call: ApiCalling, error: unknown): void {
+    if (call.ended) return;
+    call.cause ??= error;
+    this.#end(call, toFailure(error));
   }
 
   /** The call whose caller chose this id, while it has not ended. */
@@ -255,6 +263,14 @@ export class LiveModel implements CallOwner, ExecutorObserver {
     });
   }
 
+  /** Ends a call before its time, also one that was never submitted. */
+  #end(call: ApiCalling, failure: Failure): void {
+    const row = call.row ?? new CallRow({ id: call.id, handle: call });
+    if (call.row === null) call.submitAs(row);
+    if (this.#stopped) this.#refuse(call);
+    else this.#send({ type: 'call.end', row, failure });
+  }
+
   #name(call: ApiCalling, callId: string): void {
     this.#named.set(callId, call);
     call.onEnd(() => this.#named.delete(callId));
@@ -279,10 +295,8 @@ export class LiveModel implements CallOwner, ExecutorObserver {
   #watch(call: ApiCalling, signal: AbortSignal): void {
     if (call.ended) return;
     const abort = () => this.cancel(call, signal.reason);
-    if (signal.aborted) {
-      abort();
-      return;
-    }
+    // One signal may well end a thousand calls; Node would warn at the eleventh.
+    setMaxListeners(0, signal);
     signal.addEventListener('abort', abort, { once: true });
     call.onEnd(() => signal.removeEventListener('abort', abort));
   }
@@ -302,6 +316,7 @@ export class LiveModel implements CallOwner, ExecutorObserver {
     this.#stopped = true;
     const failure = failureOf('internal', `The actor stopped: ${toFailure(error).message}`, {});
     for (const row of this.#dispatcher.rows()) {
+      row.state = stepCall(row.state, 'call.abort');
       (row.handle as ApiCalling).end(failure, new IModelError(failure, { cause: error }), this.clock.now());
     }
   }
@@ -311,6 +326,7 @@ export class LiveModel implements CallOwner, ExecutorObserver {
       this.#fault === null
         ? failureOf('closed', 'The model is closed and takes no calls', {})
         : failureOf('internal', 'The actor has stopped', {});
+    if (call.row !== null) call.row.state = stepCall(call.row.state, 'call.skip');
     call.end(failure, new IModelError(failure), this.clock.now());
   }
 

@@ -74,7 +74,7 @@ export class ModelStream implements AsyncIterableIterator<Chunk> {
       const message = `The streaming process function threw: ${toFailure(cause).message}`;
       const error = IModelError.of('vetoed', message, { hook: 'streamingProcessFunc' }, { cause });
       error.call = this.call;
-      this.call.cancel(error);
+      this.call.fail(error);
       await this.return();
       throw error;
     }

@@ -22,6 +22,12 @@ export interface CallRowInput {
   readonly handle?: unknown;
 }
 
+/** How a running call ends. */
+export interface CallVerdict {
+  readonly event: 'call.complete' | 'call.fail' | 'call.cancel' | 'call.abort';
+  readonly failure: Failure | null;
+}
+
 /** A call's place among those that wait for their next attempt. */
 export interface RetryWait extends Due {
   readonly row: CallRow;
@@ -63,6 +69,10 @@ export class CallRow implements QueueEntry<CallRow>, Due {
   isProbe = false;
   /** Whether somebody else carries on after its own attempts have failed. */
   isRescued = false;
+  /** Whether a hook runs before its first attempt. */
+  isHooked = false;
+  /** How it will end, once those who wanted to know before have said so; nothing changes it any more. */
+  verdict: CallVerdict | null = null;
 
   older: CallRow | null = null;
   newer: CallRow | null = null;

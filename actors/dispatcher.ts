@@ -1,7 +1,7 @@
 import type { ActorLogic, ActorScope, AnyActorRef, Snapshot } from 'xstate';
 import { type Failure, failureOf, type TimeoutPhase } from '../schemas/failure.ts';
 import { type CallEvent, callState, hasEnded, isRunning, stepCall } from './call.ts';
-import { type CallRow, LiveRows, type RetryWait } from './call-row.ts';
+import { type CallRow, type CallVerdict, LiveRows, type RetryWait } from './call-row.ts';
 import type { Clock } from './clock.ts';
 import { type BreakerPolicy, type BreakerState, CircuitBreaker } from './policy/breaker.ts';
 import { Cooling, type VendorLimits } from './policy/cooling.ts';
@@ -43,8 +43,13 @@ export interface DispatcherEffects {
    * which is final.
    */
   rescue(row: CallRow, failure: Failure): boolean;
-  /** End this running call; it still leads to its `call.settle`, once its transport is gone. */
+  /** End this running call; it still leads to its `call.settle`, once its transport is gone, or to its `call.finish`. */
   stop(row: CallRow, failure: Failure): void;
+  /**
+   * This call, which has begun, is about to end so. Whoever has something to do before returns true, and it then leads to exactly one
+   * `call.finish`; until then it keeps its slot.
+   */
+  ending?(row: CallRow, event: CallVerdict['event'], failure: Failure | null): boolean;
   /** This call has come to its end. Its state is final; `failure` is why, or null after success. */
   ended(row: CallRow, failure: Failure | null): void;
 }
@@ -76,6 +81,10 @@ export type DispatcherEvent =
       /** Whether the caller has seen something of this attempt, so that another would repeat it. */
       readonly isDelivered?: boolean;
     }
+  /** A hook begins or ends to run before the first attempt. */
+  | { readonly type: 'call.hook'; readonly row: CallRow; readonly isRunning: boolean }
+  /** What had to be done before this call's end is done. A failure makes a call fail that would have completed. */
+  | { readonly type: 'call.finish'; readonly row: CallRow; readonly failure: Failure | null }
   /** What a vendor's headers said. */
   | { readonly type: 'limits.learned'; readonly limits: VendorLimits }
   /** End this call: as `cancelled`, `aborted` or `failed`, by the failure's code. A waiting call ends at once. */
@@ -264,6 +273,12 @@ export class Dispatcher {
         break;
       case 'call.settle':
         this.#settle(event.row, event);
+        break;
+      case 'call.hook':
+        event.row.isHooked = event.isRunning;
+        break;
+      case 'call.finish':
+        this.#close(event.row, event.failure);
         break;
       case 'call.end':
         this.#end(event.row, event.failure);
@@ -503,7 +518,7 @@ export class Dispatcher {
     row: CallRow,
     { failure, tokens, isDelivered = false }: Extract<DispatcherEvent, { type: 'call.settle' }>,
   ): void {
-    if (!isRunning(row.state) || row.retry !== null) return;
+    if (!isRunning(row.state) || row.retry !== null || row.verdict !== null) return;
     const now = this.#clock.now();
     if (row.grant !== null) {
       // A request that was never written still counts: units are not given back once a call was dispatched.
@@ -551,16 +566,37 @@ export class Dispatcher {
 
   /** @param verdict - What the end says about the vendor; see {@link CircuitBreaker.judge}. */
   #complete(row: CallRow, failure: Failure | null, verdict: Failure | null | undefined): void {
-    this.#running -= 1;
     this.#breaker?.judge(row.breakerEpoch, verdict, this.#clock.now());
     this.#reportBreaker();
-    if (row.stopping !== null) this.#finish(row, endingOf(row.stopping), row.stopping);
-    else this.#finish(row, failure === null ? 'call.complete' : 'call.fail', failure);
+    const reason = row.stopping ?? failure;
+    const event = row.stopping !== null ? endingOf(row.stopping) : failure === null ? 'call.complete' : 'call.fail';
+    if (this.#effects.ending?.(row, event, reason) === true) row.verdict = { event, failure: reason };
+    else this.#conclude(row, event, reason);
+  }
+
+  /** Ends a call that was held back before its end. */
+  #close(row: CallRow, failure: Failure | null): void {
+    if (hasEnded(row.state) || row.verdict === null) return;
+    const isSpoiled = failure !== null && row.verdict.failure === null;
+    if (isSpoiled) this.#conclude(row, 'call.fail', failure);
+    else this.#conclude(row, row.verdict.event, row.verdict.failure);
+    this.#pump();
+    this.#reportIdle();
+  }
+
+  #conclude(row: CallRow, event: CallVerdict['event'], failure: Failure | null): void {
+    this.#running -= 1;
+    this.#finish(row, event, failure);
   }
 
   /** Ends a call before its time: a waiting one at once, a running one by stopping it. */
   #end(row: CallRow, failure: Failure): void {
     if (hasEnded(row.state) || row.stopping !== null) return;
+    if (row.verdict !== null) {
+      // Its end is told already; whoever holds it back should hurry.
+      this.#effects.stop(row, failure);
+      return;
+    }
     if (isRunning(row.state)) {
       row.stopping = failure;
       if (row.retry === null) {
@@ -634,6 +670,7 @@ export class Dispatcher {
     if (row.state === callState.queued) return this.#blocked === 'cooling' ? 'rate' : (this.#blocked ?? 'queue');
     if (row.state === callState.backingOff) return 'backoff';
     if (!isRunning(row.state)) return 'queue';
+    if (row.isHooked) return 'hook';
     return row.state === callState.answering && row.streaming ? 'stream' : 'attempt';
   }
 
@@ -677,6 +714,7 @@ const phaseText: Partial<Record<TimeoutPhase, string>> = {
   concurrency: 'waiting for a running call to end',
   rate: 'waiting for the rate limit',
   backoff: 'waiting for the next attempt',
+  hook: 'waiting for a hook',
   attempt: 'waiting for the upstream',
   stream: 'reading the stream',
 };

@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { callStatuses } from './call.ts';
 import { failure } from './failure.ts';
+import { hookReport } from './hook.ts';
 
 /** What an iModel tells observers; also the last token of the subject it is published on. */
 export const modelEventTypes = [
@@ -18,6 +19,8 @@ export const modelEventTypes = [
   'falling_back',
   /** It has ended. */
   'post_invocation',
+  /** A hook ran, or a chunk handler threw. */
+  'hook',
   /** Our own limit is used up. */
   'throttled',
   'refreshed',
@@ -64,6 +67,8 @@ export const modelEvent = z.object({
   wait_ms: z.number().optional(),
   /** On `post_invocation`: milliseconds from dispatch to end. */
   duration_ms: z.number().optional(),
+  /** On `hook`; `failure` says what it threw. */
+  hook: hookReport.optional(),
   usage: z.object({ input_tokens: z.number(), output_tokens: z.number(), total_tokens: z.number() }).optional(),
 });
 

@@ -73,6 +73,8 @@ export const modelOptions = z.object({
   createdAt: z.number().optional(),
   /** A call that finds the queue full waits for a place, or is refused with `queue_full`. @defaultValue 'wait' */
   onFull: z.enum(['wait', 'reject']).optional(),
+  /** Whether a failure of a hook or chunk handler ends its call, unless the call says otherwise. @defaultValue false */
+  exitHook: z.boolean().optional(),
   /** How failed attempts are made again; null never. @defaultValue 3 retries with full jitter */
   retry: retryOptions.nullish(),
   /** Stops calling a vendor that keeps failing; `{}` for its defaults. @defaultValue none */

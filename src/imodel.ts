@@ -6,14 +6,19 @@ import { type CallOptions, type ModelOptions, modelOptions } from '../schemas/im
 import type { ModelState } from '../schemas/state.ts';
 import type { Bus } from './bus/bus.ts';
 import type { Endpoint, Fields } from './endpoints/endpoint.ts';
-import { IModelError, printValue } from './errors.ts';
+import { IModelError, printValue, toFailure } from './errors.ts';
+import { ChunkHandling, type StreamingProcessFunc } from './hooks/chunk-handling.ts';
+import type { PreEventCreateHook } from './hooks/hook.ts';
+import { takeOverrides } from './hooks/overrides.ts';
+import { asRegistry, type HookRegistry, type HookRegistryOptions } from './hooks/registry.ts';
 import { ApiCalling } from './runtime/api-calling.ts';
 import { checked, checkedCallOptions } from './runtime/checked.ts';
 import { ChunkBuffer, discardingSink } from './runtime/chunk-buffer.ts';
 import { LiveModel } from './runtime/live-model.ts';
 import { stateOf } from './runtime/model-state.ts';
-import { ModelStream, type StreamingProcessFunc } from './runtime/model-stream.ts';
+import { ModelStream } from './runtime/model-stream.ts';
 import { limitsOf, resilienceOf } from './runtime/policies.ts';
+import { callClassOf, createAfterHook } from './runtime/pre-create.ts';
 import { resolveEndpoint, splitOptions } from './runtime/resolve-endpoint.ts';
 import { type ServedModel, serveModel } from './runtime/serve.ts';
 import { systemClock } from './runtime/system-clock.ts';
@@ -27,6 +32,8 @@ export interface IModelFunctions {
   readonly endpoint?: string | Endpoint | undefined;
   /** Changes chunks of streams; see {@link StreamingProcessFunc}. */
   readonly streamingProcessFunc?: StreamingProcessFunc | null | undefined;
+  /** Code that sees or changes calls at named points: a registry, which may be shared, or what one is made from. */
+  readonly hookRegistry?: HookRegistry | HookRegistryOptions | null | undefined;
   /**
    * Models to ask, in this order and before the first chunk, when a call has failed for good with a failure that is retryable or in
    * `fallbackOn`: names as in `model`, options of an iModel, or iModels of yours. Those made here are closed with this one.
@@ -70,6 +77,10 @@ export class iModel implements AsyncDisposable {
   /** The caller's own data. */
   readonly providerMetadata: Record<string, unknown>;
   readonly endpoint: Endpoint;
+  /** Its hooks; what is registered here holds for later calls. */
+  readonly hookRegistry: HookRegistry;
+  /** Whether a failure of a hook ends its call, unless the call says otherwise. */
+  readonly exitHook: boolean;
   readonly #live: LiveModel;
   readonly #process: StreamingProcessFunc | null;
   /** Fallbacks that were made here. */
@@ -89,6 +100,8 @@ export class iModel implements AsyncDisposable {
     this.providerMetadata = structuredClone(settings.providerMetadata ?? {});
     this.#process = functions.streamingProcessFunc ?? null;
     this.endpoint = resolveEndpoint(settings, functions, provider);
+    this.hookRegistry = asRegistry(functions.hookRegistry);
+    this.exitHook = settings.exitHook ?? false;
     const fallbacks = this.#fallbacks(functions);
     this.#hasFallbacks = fallbacks.length > 0;
     this.#live = new LiveModel({
@@ -97,6 +110,8 @@ export class iModel implements AsyncDisposable {
       limits: limitsOf(settings, this.endpoint),
       resilience: resilienceOf(settings, this.endpoint),
       fallback: { models: fallbacks, codes: settings.fallbackOn ?? [] },
+      hooks: this.hookRegistry,
+      exitHook: this.exitHook,
       random: Math.random,
       clock,
       createId: randomUUID,
@@ -146,21 +161,38 @@ export class iModel implements AsyncDisposable {
   /**
    * Makes a call without sending it, to look at or to hand to {@link invoke} or {@link stream} later.
    *
+   * No hook runs here. What the request says of hooks is kept for {@link invoke}: `create_event_type` (a class of calls), and
+   * `{create_event,pre_invoke_event,post_invoke_event}_{exit_hook,hook_timeout,hook_params}`, in either spelling. No vendor sees it.
+   *
    * @param request - The call's fields, as the vendor spells them; OpenAI-style `messages` work on every chat endpoint. Not changed.
    * @throws IModelError `invalid_request` naming the field that does not fit.
    */
   createApiCalling(request: Fields = {}, options: Pick<CallOptions, 'callId'> = {}): ApiCalling {
     checkedCallOptions(options);
     const transport: Record<string, unknown> = {};
-    let body = request;
+    const { request: own, overrides } = takeOverrides(request);
+    let body = own;
     for (const name of this.endpoint.transportFields) {
-      if (!(name in request)) continue;
-      if (body === request) body = { ...request };
-      transport[name] = request[name];
+      if (!(name in own)) continue;
+      if (body === own) body = { ...own };
+      transport[name] = own[name];
       delete (body as Record<string, unknown>)[name];
     }
-    const call = this.#live.createCall(this.endpoint.prepare(body), transport, options.callId);
+    const callClass = callClassOf(overrides);
+    const call = this.#live.createCall(this.endpoint.prepare(body), transport, options.callId, undefined, callClass);
+    if (overrides !== null) this.#live.attachHooks(call, overrides);
     if (this.#hasFallbacks) call.request = structuredClone(body);
+    return call;
+  }
+
+  /**
+   * As {@link createApiCalling}, but asks the hook before creation first, and gives the call the hooks that are registered now.
+   *
+   * @throws IModelError `invalid_request`; `vetoed`, `timed_out` or `cancelled` when the hook refused the call.
+   */
+  async createEvent(request: Fields = {}, options: Pick<CallOptions, 'callId' | 'signal'> = {}): Promise<ApiCalling> {
+    const call = await this.#create(request, options);
+    this.#live.attachHooks(call);
     return call;
   }
 
@@ -181,7 +213,9 @@ export class iModel implements AsyncDisposable {
     } else {
       const { stream: _stream, ...body } = request;
       this.#refuseUsedId(settings.callId);
-      call = this.createApiCalling('stream' in request ? body : request, settings);
+      const own = 'stream' in request ? body : request;
+      const isAsked = this.hookRegistry.registered.hooks.pre_event_create !== undefined;
+      call = isAsked ? await this.#create(own, settings) : this.createApiCalling(own, settings);
     }
     if (call.row === null) {
       if (call.payload.stream === true) call.sink = discardingSink;
@@ -213,11 +247,17 @@ export class iModel implements AsyncDisposable {
       this.#refuseUsedId(settings.callId);
       call = this.createApiCalling({ ...request, stream: true }, settings);
     }
-    const buffer = new ChunkBuffer(streamBufferSize, () => call.chunkArrived(this.#live.clock.now()));
-    call.sink = buffer;
-    call.onEnd(() => buffer.close());
-    this.#live.submit(call, settings);
-    return new ModelStream(call, buffer, this.#process);
+    const buffer = new ChunkBuffer(streamBufferSize, () => stream.call.chunkArrived(this.#live.clock.now()));
+    const stream = new ModelStream(call, buffer, this.#chunkHandling());
+    const begin = (own: ApiCalling): void => {
+      own.sink = buffer;
+      own.onEnd(() => buffer.close());
+      this.#live.submit(own, settings);
+    };
+    const hook = this.hookRegistry.registered.hooks.pre_event_create;
+    if (request instanceof ApiCalling || hook === undefined) begin(call);
+    else this.#beginAfterHook(stream, hook, { ...request, stream: true }, settings, begin);
+    return stream;
   }
 
   /** Starts no more calls until {@link resume}; those that run go on, new ones wait. */
@@ -275,6 +315,59 @@ export class iModel implements AsyncDisposable {
       const made = new iModel({ clock, env, bus, ...options });
       this.#owned.push(made);
       return made;
+    });
+  }
+
+  /** Makes a call once the hook before creation has been asked, where there is one. */
+  async #create(request: Fields, options: Pick<CallOptions, 'callId' | 'signal'>): Promise<ApiCalling> {
+    const hook = this.hookRegistry.registered.hooks.pre_event_create;
+    const create = (): ApiCalling => this.createApiCalling(request, options);
+    if (hook === undefined) return create();
+    const { request: own, overrides } = takeOverrides(request);
+    return createAfterHook({ live: this.#live, hook, request: own, overrides, create, stop: options.signal });
+  }
+
+  /** A stream carries its call from the start, so that it is there before the hook; the hook's word comes before anything is sent. */
+  #beginAfterHook(
+    stream: ModelStream,
+    hook: PreEventCreateHook,
+    request: Fields,
+    options: CallOptions,
+    begin: (call: ApiCalling) => void,
+  ): void {
+    const stop = new AbortController();
+    const signal = options.signal === undefined ? stop.signal : AbortSignal.any([stop.signal, options.signal]);
+    const { call } = stream;
+    const refuse = (error: unknown): void => {
+      call.onEnd(() => stream.close());
+      this.#live.skip(call, IModelError.is(error) ? error : IModelError.of('internal', String(error), {}));
+    };
+    const { request: own, overrides } = takeOverrides(request);
+    const create = (): ApiCalling => call;
+    const done = createAfterHook({ live: this.#live, hook, request: own, overrides, create, stop: signal }).then(
+      (created) => {
+        stop.signal.throwIfAborted();
+        if (created.row !== null) throw IModelError.of('conflict', `Call ${created.id} was started before`, {});
+        stream.replaceCall(created);
+        begin(created);
+      },
+    );
+    const settled = done.catch(refuse);
+    stream.beginAfter({
+      done: settled,
+      stop: () => stop.abort(IModelError.of('cancelled', 'The reader left the stream', {})),
+    });
+  }
+
+  /** What changes the chunks of a stream that begins now; null when nothing does. */
+  #chunkHandling(): ChunkHandling | null {
+    const { handlers } = this.hookRegistry.registered;
+    if (handlers.size === 0 && this.#process === null) return null;
+    return new ChunkHandling({
+      handlers,
+      process: this.#process,
+      exit: this.exitHook,
+      report: (hook, error, call) => this.#live.report('hook', { hook, call_id: call.id, failure: toFailure(error) }),
     });
   }
 

@@ -15,6 +15,7 @@ export type { CallDict, CallStatus } from '../schemas/call.ts';
 export type { AnswerView, Chunk, ChunkType, FinishReason, ToolUse, Usage } from '../schemas/chunk.ts';
 export type { ModelEventMessage, ModelEventType } from '../schemas/event.ts';
 export type { Failure, FailureCode } from '../schemas/failure.ts';
+export type { CallOutcome, HookPoint } from '../schemas/hook.ts';
 export type { CallOptions } from '../schemas/imodel.ts';
 export type { ModelState } from '../schemas/state.ts';
 export type { ControlRequest } from '../schemas/wire.ts';
@@ -35,14 +36,30 @@ export { connectNats } from './bus/nats.ts';
 export { subjects } from './bus/subjects.ts';
 export type { ChunkSink, Endpoint, EndpointConfig, EndpointJob, EndpointReply, Fields } from './endpoints/endpoint.ts';
 export { IModelError } from './errors.ts';
+export type { Gateway, GatewayHost, GatewayOptions } from './gateway/gateway.ts';
+export { startGateway } from './gateway/gateway.ts';
+export type { StreamingProcessFunc } from './hooks/chunk-handling.ts';
+export type {
+  CallClass,
+  ChunkHandler,
+  ChunkKey,
+  HookContext,
+  PostInvocationHook,
+  PreEventCreateHook,
+  PreInvocationHook,
+} from './hooks/hook.ts';
+export { DROP, HookEventTypes } from './hooks/hook.ts';
+export type { ChunkHandlerTable, HookRegistryOptions, HookTable } from './hooks/registry.ts';
+export { HookRegistry } from './hooks/registry.ts';
 export type { CloseOptions, IModelFunctions, IModelOptions } from './imodel.ts';
 export { iModel } from './imodel.ts';
 export type { EndpointOptions } from './providers/endpoint-options.ts';
 export type { ProviderName } from './providers/index.ts';
 export { matchEndpoint } from './providers/match.ts';
-export type { ApiCalling, CallTiming } from './runtime/api-calling.ts';
+export type { CallTiming } from './runtime/api-calling.ts';
+export { ApiCalling } from './runtime/api-calling.ts';
 export { loadConfig } from './runtime/load-config.ts';
-export type { ModelStream, StreamingProcessFunc } from './runtime/model-stream.ts';
+export type { ModelStream } from './runtime/model-stream.ts';
 export type { RemoteCall } from './runtime/remote-call.ts';
 export type { Connection, RemoteModel, RemoteStreamOptions } from './runtime/remote-model.ts';
 export { connect } from './runtime/remote-model.ts';

@@ -3,8 +3,10 @@ import type { CallRow } from '../../actors/call-row.ts';
 import { type CallDict, type CallStatus, viewToWire, type WireCall } from '../../schemas/call.ts';
 import type { AnswerView, FinishReason, ToolUse, Usage } from '../../schemas/chunk.ts';
 import type { Failure } from '../../schemas/failure.ts';
+import type { CallOutcome } from '../../schemas/hook.ts';
 import type { ChunkSink, EndpointReply, Fields } from '../endpoints/endpoint.ts';
 import { IModelError } from '../errors.ts';
+import type { CallHooks } from '../hooks/call-hooks.ts';
 import { writeError, writeValue } from './written.ts';
 
 /** Groups of errors stop growing here. */
@@ -60,6 +62,10 @@ export class ApiCalling {
   attempts = 0;
   /** What its caller asked for, kept where another model may have to be asked. @internal */
   request: Fields | null = null;
+  /** What runs before and after it; null for most calls. @internal */
+  hooks: CallHooks | null = null;
+  /** Whether its reader left the stream. @internal */
+  isLeft = false;
   /** What its canceller gave as the reason. @internal */
   cause: unknown = null;
 
@@ -70,7 +76,12 @@ export class ApiCalling {
   // Epoch milliseconds, -1 while it has not happened: a virtual clock may well stand at 0.
   #firstChunkAt = -1;
   #endedAt = -1;
+  #outcome: CallOutcome | null = null;
+  /** When it was clear how it ends. */
+  #decidedAt = -1;
   #failure: Failure | null = null;
+  /** What it will end with, while its post hook runs. */
+  #ending: unknown = null;
   #errors: unknown[] | null = null;
   #listeners: ((call: ApiCalling) => void)[] | null = null;
 
@@ -96,6 +107,13 @@ export class ApiCalling {
   /** True once the status is final. */
   get ended(): boolean {
     return this.#endedAt >= 0;
+  }
+
+  /** How it ends, as soon as that is clear: a post hook reads it while the call is still `processing`. Null before. */
+  get outcome(): CallOutcome | null {
+    if (this.#outcome !== null || !this.ended) return this.#outcome;
+    const { status } = this;
+    return status === 'completed' || status === 'cancelled' || status === 'aborted' ? status : 'failed';
   }
 
   /** The vendor's body, untouched; the aggregate after a stream; null before the end and where there is none. */
@@ -135,15 +153,16 @@ export class ApiCalling {
 
   /** The error, or an `AggregateError` when several were added; null when there is none. */
   get error(): unknown {
-    const errors = this.#errors;
+    const errors = this.#ending === null ? this.#errors : [this.#ending, ...(this.#errors ?? [])];
     if (errors === null) return null;
     return errors.length === 1 ? errors[0] : new AggregateError(errors, `${errors.length} errors`);
   }
 
-  /** Seconds from dispatch to the end; null before the end and for calls that never started. */
+  /** Seconds from dispatch to the end, or in a post hook so far; null before the end and for calls that never started. */
   get duration(): number | null {
-    const { startedAt, endedAt } = this.timing;
-    return startedAt === null || endedAt === null ? null : (endedAt - startedAt) / 1_000;
+    const { startedAt } = this.timing;
+    const endedAt = this.ended ? this.#endedAt : this.#decidedAt;
+    return startedAt === null || endedAt < 0 ? null : (endedAt - startedAt) / 1_000;
   }
 
   get timing(): CallTiming {
@@ -203,7 +222,9 @@ export class ApiCalling {
   asFreshEvent(copyMetadata = false): ApiCalling {
     const metadata = copyMetadata ? structuredClone(this.metadata) : {};
     metadata.original = { id: this.id, created_at: this.createdAt };
-    return this.#owner.renew(this, structuredClone(this.payload), { ...this.transport }, metadata);
+    const fresh = this.#owner.renew(this, structuredClone(this.payload), { ...this.transport }, metadata);
+    fresh.hooks = this.hooks?.renew() ?? null;
+    return fresh;
   }
 
   /** The call as plain data, with exactly the reference's keys. Holds no header and no key. */
@@ -263,9 +284,24 @@ export class ApiCalling {
     if (this.#firstChunkAt < 0) this.#firstChunkAt = at;
   }
 
+  /** Shows the post hook how the call will end. @internal */
+  decide(outcome: CallOutcome, failure: Failure | null, error: unknown, at: number): void {
+    this.#outcome = outcome;
+    this.#failure = failure;
+    this.#decidedAt = at;
+    this.#ending = error;
+  }
+
+  /** Whether this iModel made it. @internal */
+  isOwnedBy(owner: CallOwner): boolean {
+    return this.#owner === owner;
+  }
+
   /** Closes the record; runs once, within the dispatcher's final transition. @internal */
   end(failure: Failure | null, error: unknown, at: number): void {
     this.#failure = failure;
+    this.#ending = null;
+    if (this.#outcome !== null && this.status === 'failed') this.#outcome = 'failed';
     if (error !== null) {
       // What ended the call comes first; errors that were added on the way stay behind it.
       this.#errors = [error, ...(this.#errors ?? [])];
@@ -278,7 +314,7 @@ export class ApiCalling {
   }
 
   get #settled(): EndpointReply | null {
-    return this.ended ? this.#reply : null;
+    return this.ended || this.#outcome !== null ? this.#reply : null;
   }
 
   #writtenMetadata(): Record<string, unknown> {

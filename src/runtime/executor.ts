@@ -1,13 +1,15 @@
-import type { CallRow } from '../../actors/call-row.ts';
+import type { CallRow, CallVerdict } from '../../actors/call-row.ts';
 import type { Clock } from '../../actors/clock.ts';
 import type { DispatcherEffects, DispatcherEvent } from '../../actors/dispatcher.ts';
 import type { Failure } from '../../schemas/failure.ts';
+import type { CallOutcome } from '../../schemas/hook.ts';
 import type { Endpoint, EndpointReply } from '../endpoints/endpoint.ts';
 import { IModelError, toFailure } from '../errors.ts';
 import type { ApiCalling } from './api-calling.ts';
 import { CallRun } from './call-run.ts';
 import type { EndpointStanding } from './endpoint-standing.ts';
 import { type FallbackPolicy, isWorthFallback, Rescue } from './fallback.ts';
+import { HookedRun } from './hooked-run.ts';
 
 /** How long an endpoint may take to tear its transport down before the call ends without it, in milliseconds. */
 const stopGraceMs = 5_000;
@@ -35,7 +37,10 @@ export interface ExecutorOptions {
 /** What runs for a call at the moment. */
 interface Running {
   readonly isDelivered: boolean;
+  /** True when a hook ended it, so that its end says nothing of the upstream. */
+  readonly isVetoed?: boolean;
   stop(failure: Failure): void;
+  release?(): void;
 }
 
 /** A running call: what runs, and what is known of its end. */
@@ -52,6 +57,8 @@ interface Entry {
 export class Executor implements DispatcherEffects {
   readonly #options: ExecutorOptions;
   readonly #entries = new Map<CallRow, Entry>();
+  /** Calls whose post hook runs, with what stops it. */
+  readonly #finishing = new Map<CallRow, AbortController>();
   #send: (event: DispatcherEvent) => void = () => {};
 
   constructor(options: ExecutorOptions) {
@@ -76,7 +83,32 @@ export class Executor implements DispatcherEffects {
     });
     if (row.attempts === 1) observer.started(call);
     call.attempts = row.attempts;
-    this.#follow(row, run, () => endpoint.run(run), standing);
+    const { hooks } = call;
+    if (hooks === null || hooks.passed) {
+      this.#follow(row, run, () => endpoint.run(run), standing);
+      return;
+    }
+    const hooked = new HookedRun(call, run, hooks, (isRunning) => this.#send({ type: 'call.hook', row, isRunning }));
+    this.#follow(row, hooked, () => hooked.run(endpoint), standing);
+  }
+
+  ending(row: CallRow, event: CallVerdict['event'], failure: Failure | null): boolean {
+    const call = callOf(row);
+    const { hooks } = call;
+    if (hooks === null || !hooks.passed || !hooks.has('post_invocation')) return false;
+    const { clock } = this.#options;
+    const outcome = outcomes[event] === 'cancelled' && call.isLeft ? 'closed' : outcomes[event];
+    const error = failure === null ? null : errorFor(failure, this.#entries.get(row)?.error ?? call.cause);
+    call.decide(outcome, failure, error, clock.now());
+    const stop = new AbortController();
+    this.#finishing.set(row, stop);
+    void hooks.after(call, outcome, stop.signal).then((spoiled) => {
+      this.#finishing.delete(row);
+      const entry = this.#entries.get(row);
+      if (spoiled !== null && entry !== undefined) entry.error = spoiled;
+      this.#send({ type: 'call.finish', row, failure: spoiled?.failure ?? null });
+    });
+    return true;
   }
 
   retrying(row: CallRow, failure: Failure, delayMs: number): void {
@@ -100,6 +132,12 @@ export class Executor implements DispatcherEffects {
   }
 
   stop(row: CallRow, failure: Failure): void {
+    const finishing = this.#finishing.get(row);
+    if (finishing !== undefined) {
+      const timer = this.#options.clock.setTimeout(() => finishing.abort(new IModelError(failure)), stopGraceMs);
+      callOf(row).onEnd(() => this.#options.clock.clearTimeout(timer));
+      return;
+    }
     const entry = this.#entries.get(row);
     if (entry === undefined) return;
     const { clock, endpoint } = this.#options;
@@ -112,7 +150,7 @@ export class Executor implements DispatcherEffects {
     const call = callOf(row);
     const entry = this.#entries.get(row);
     this.#entries.delete(row);
-    if (entry?.running instanceof CallRun) entry.running.release();
+    entry?.running.release?.();
     const error = failure === null ? null : errorFor(failure, entry?.error ?? call.cause);
     call.end(failure, error, this.#options.clock.now());
     this.#options.observer.ended(call);
@@ -141,7 +179,7 @@ export class Executor implements DispatcherEffects {
         const partial = IModelError.is(error) ? error.partial : undefined;
         if (partial !== undefined) call.bring(partial);
         const failure = toFailure(error);
-        standing?.note(failure);
+        if (running.isVetoed !== true) standing?.note(failure);
         this.#settle(row, entry, failure, partial?.view.usage?.totalTokens ?? null);
       },
     );
@@ -154,6 +192,13 @@ export class Executor implements DispatcherEffects {
     this.#send({ type: 'call.settle', row, failure, tokens, isDelivered: entry.running.isDelivered });
   }
 }
+
+const outcomes = {
+  'call.complete': 'completed',
+  'call.fail': 'failed',
+  'call.cancel': 'cancelled',
+  'call.abort': 'aborted',
+} as const satisfies Record<CallVerdict['event'], CallOutcome>;
 
 function callOf(row: CallRow): ApiCalling {
   // Rows are made by the iModel with the call as their handle.

@@ -17,6 +17,11 @@ import type { CallOptions } from '../../schemas/imodel.ts';
 import type { ControlRequest } from '../../schemas/wire.ts';
 import type { Endpoint, Fields } from '../endpoints/endpoint.ts';
 import { IModelError, toFailure } from '../errors.ts';
+import { CallHooks } from '../hooks/call-hooks.ts';
+import type { CallClass } from '../hooks/hook.ts';
+import type { HookEvent } from '../hooks/hook-event.ts';
+import type { HookOverrides } from '../hooks/overrides.ts';
+import type { HookRegistry } from '../hooks/registry.ts';
 import { ApiCalling, type CallOwner } from './api-calling.ts';
 import { EndpointStanding } from './endpoint-standing.ts';
 import { Executor, type ExecutorObserver } from './executor.ts';
@@ -29,6 +34,9 @@ export interface LiveModelOptions {
   readonly limits: DispatcherLimits;
   readonly resilience: ResiliencePolicy;
   readonly fallback: FallbackPolicy;
+  readonly hooks: HookRegistry;
+  /** Whether a hook's failure ends its call, unless the call says otherwise. */
+  readonly exitHook: boolean;
   readonly random: () => number;
   readonly clock: Clock;
   readonly createId: () => string;
@@ -55,6 +63,8 @@ export class LiveModel implements CallOwner, ExecutorObserver {
   /** Why the last call that did not complete ended. */
   lastFailure: Failure | null = null;
   readonly #createId: () => string;
+  readonly hooks: HookRegistry;
+  readonly exitHook: boolean;
   readonly #actor: ModelActor;
   readonly #send: (event: DispatcherEvent) => void;
   readonly #dispatcher: Dispatcher;
@@ -71,6 +81,8 @@ export class LiveModel implements CallOwner, ExecutorObserver {
     this.clock = options.clock;
     this.endpoint = options.endpoint;
     this.#createId = options.createId;
+    this.hooks = options.hooks;
+    this.exitHook = options.exitHook;
     const { clock, endpoint, limits, resilience, fallback, random, onSession } = options;
     const executor = new Executor({ endpoint, standing: this.standing, fallback, clock, observer: this, onSession });
     this.#actor = createActor(modelMachine, {
@@ -102,8 +114,14 @@ export class LiveModel implements CallOwner, ExecutorObserver {
     return this.#dispatcher.view();
   }
 
-  createCall(payload: Fields, transport: Fields, callId?: string, metadata?: Record<string, unknown>): ApiCalling {
-    return new ApiCalling({
+  createCall(
+    payload: Fields,
+    transport: Fields,
+    callId?: string,
+    metadata?: Record<string, unknown>,
+    callClass: CallClass = ApiCalling,
+  ): ApiCalling {
+    return new callClass({
       id: callId ?? this.#createId(),
       createdAtMs: this.clock.now(),
       payload,
@@ -113,8 +131,35 @@ export class LiveModel implements CallOwner, ExecutorObserver {
     });
   }
 
-  renew(_call: ApiCalling, payload: Fields, transport: Fields, metadata: Record<string, unknown>): ApiCalling {
-    return this.createCall(payload, transport, undefined, metadata);
+  renew(call: ApiCalling, payload: Fields, transport: Fields, metadata: Record<string, unknown>): ApiCalling {
+    // Its class is the one that made it.
+    return this.createCall(payload, transport, undefined, metadata, call.constructor as CallClass);
+  }
+
+  /** Gives a call the hooks that are registered now, unless it has its own; none when there are none. */
+  attachHooks(call: ApiCalling, overrides: HookOverrides | null = null): void {
+    if (call.hooks !== null || this.hooks.isEmpty) return;
+    call.hooks = new CallHooks({
+      registered: this.hooks.registered,
+      overrides,
+      exit: this.exitHook,
+      clock: this.clock,
+      report: (event, hooked) => this.hookRan(event, hooked),
+    });
+  }
+
+  /** Tells observers of a hook's run. `call` is null when it refused the call before there was one. */
+  hookRan(event: HookEvent, call: ApiCalling | null): void {
+    const failure = event.error === null ? {} : { failure: hookFailure(event) };
+    this.report('hook', { hook: event.report, ...(call === null ? {} : { call_id: call.id }), ...failure });
+  }
+
+  /** Ends a call that was never submitted. */
+  skip(call: ApiCalling, error: IModelError): void {
+    const row = new CallRow({ id: call.id, handle: call });
+    row.state = stepCall(row.state, 'call.skip');
+    call.submitAs(row);
+    call.end(error.failure, error, this.clock.now());
   }
 
   /** Hands a pending call to the actor. Never throws: a call that is refused has ended when this returns. */
@@ -131,6 +176,7 @@ export class LiveModel implements CallOwner, ExecutorObserver {
       deadlineAt: options.timeoutMs === undefined ? undefined : now + options.timeoutMs,
       queueDeadlineAt: options.queueTimeoutMs === undefined ? undefined : now + options.queueTimeoutMs,
     });
+    this.attachHooks(call);
     call.submitAs(row);
     if (options.traceparent !== undefined) call.trace = { traceparent: options.traceparent };
     if (this.#stopped) {
@@ -365,6 +411,10 @@ function describeEnd(event: ModelEventMessage, call: ApiCalling): void {
   if (usage === null) return;
   const { inputTokens, outputTokens, totalTokens } = usage;
   event.usage = { input_tokens: inputTokens, output_tokens: outputTokens, total_tokens: totalTokens };
+}
+
+function hookFailure({ error, point }: HookEvent): Failure {
+  return IModelError.is(error) ? error.failure : failureOf('vetoed', toFailure(error).message, { hook: point });
 }
 
 const breakerEvents = { tripped: 'tripped', trial: 'trial', closed: 'recovered' } as const;

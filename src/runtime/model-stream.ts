@@ -1,10 +1,17 @@
 import type { Chunk } from '../../schemas/chunk.ts';
-import { IModelError, toFailure } from '../errors.ts';
+import { IModelError } from '../errors.ts';
+import type { ChunkHandling } from '../hooks/chunk-handling.ts';
+import { DROP } from '../hooks/hook.ts';
 import type { ApiCalling } from './api-calling.ts';
 import type { ChunkBuffer } from './chunk-buffer.ts';
 
-/** Changes a chunk on its way to the reader; a result that is not null or undefined takes its place. */
-export type StreamingProcessFunc = (chunk: Chunk) => unknown;
+/** What must be over before a stream's call is submitted. */
+export interface StreamStart {
+  /** Never rejects. */
+  readonly done: Promise<void>;
+  /** Ends the waiting. */
+  stop(): void;
+}
 
 /**
  * The chunks of one streamed call, and the call itself.
@@ -17,24 +24,48 @@ export type StreamingProcessFunc = (chunk: Chunk) => unknown;
  * It can be iterated once. Awaiting it gives the same object, so `await model.stream(…)` works too.
  */
 export class ModelStream implements AsyncIterableIterator<Chunk> {
-  /** The call behind the stream: its id, status, and after the end its text, usage and response. */
-  readonly call: ApiCalling;
   readonly #buffer: ChunkBuffer;
-  readonly #process: StreamingProcessFunc | null;
+  readonly #handling: ChunkHandling | null;
+  #call: ApiCalling;
+  #start: StreamStart | null = null;
   #finished = false;
 
   /** @internal */
-  constructor(call: ApiCalling, buffer: ChunkBuffer, process: StreamingProcessFunc | null) {
-    this.call = call;
+  constructor(call: ApiCalling, buffer: ChunkBuffer, handling: ChunkHandling | null) {
+    this.#call = call;
     this.#buffer = buffer;
-    this.#process = process;
+    this.#handling = handling;
+  }
+
+  /** The call behind the stream: its id, status, and after the end its text, usage and response. A hook may replace it before it begins. */
+  get call(): ApiCalling {
+    return this.#call;
+  }
+
+  /** Waits for the hook that runs before the call is made. @internal */
+  beginAfter(start: StreamStart): void {
+    this.#start = start;
+  }
+
+  /** The call that a hook made in place of the other. @internal */
+  replaceCall(call: ApiCalling): void {
+    this.#call = call;
+  }
+
+  /** Ends the reading of a stream whose call never began. @internal */
+  close(): void {
+    this.#buffer.close();
   }
 
   async next(): Promise<IteratorResult<Chunk, undefined>> {
     for (;;) {
       const chunk = this.#buffer.take();
-      if (chunk !== undefined)
-        return { value: this.#process === null ? chunk : await this.#replaced(chunk), done: false };
+      if (chunk !== undefined) {
+        if (this.#handling === null) return { value: chunk, done: false };
+        const handled = await this.#handled(this.#handling, chunk);
+        if (handled === DROP) continue;
+        return { value: handled, done: false };
+      }
       if (this.#finished) return { value: undefined, done: true };
       if (this.#buffer.exhausted) return this.#finish();
       await this.#buffer.changed();
@@ -44,7 +75,10 @@ export class ModelStream implements AsyncIterableIterator<Chunk> {
   async return(): Promise<IteratorResult<Chunk, undefined>> {
     this.#finished = true;
     this.#buffer.discard();
+    this.#start?.stop();
+    await this.#start?.done;
     if (!this.call.ended) {
+      this.call.isLeft = true;
       this.call.cancel('the reader left the stream');
       await this.call.done;
     }
@@ -65,15 +99,11 @@ export class ModelStream implements AsyncIterableIterator<Chunk> {
     throw this.call.error;
   }
 
-  async #replaced(chunk: Chunk): Promise<Chunk> {
+  async #handled(handling: ChunkHandling, chunk: Chunk): Promise<Chunk | typeof DROP> {
     try {
-      const replacement = await this.#process?.(chunk);
-      // What a process function returns is handed on as it is, as in the reference.
-      return (replacement ?? chunk) as Chunk;
-    } catch (cause) {
-      const message = `The streaming process function threw: ${toFailure(cause).message}`;
-      const error = IModelError.of('vetoed', message, { hook: 'streamingProcessFunc' }, { cause });
-      error.call = this.call;
+      return await handling.handle(this.call, chunk);
+    } catch (error) {
+      if (IModelError.is(error)) error.call = this.call;
       this.call.fail(error);
       await this.return();
       throw error;

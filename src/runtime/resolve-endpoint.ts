@@ -10,6 +10,7 @@ import { RemoteEndpoint } from './remote-endpoint.ts';
 /** Options that hold code instead of data. */
 const functionNames = [
   'streamingProcessFunc',
+  'hookRegistry',
   'clock',
   'env',
   'fallbacks',

@@ -1,0 +1,120 @@
+import type { Clock } from '../../actors/clock.ts';
+import type { CallOutcome, HookPoint } from '../../schemas/hook.ts';
+import { IModelError, toFailure } from '../errors.ts';
+import type { ApiCalling } from '../runtime/api-calling.ts';
+import { HookEvent, isCancellation } from './hook-event.ts';
+import type { HookOverrides } from './overrides.ts';
+import type { RegisteredHooks } from './registry.ts';
+
+/** Seconds that a post hook has when its call was ended, rather than ended by itself: somebody waits for the slot. */
+export const teardownGrace = 5;
+
+/** What the hooks of a call work with. */
+export interface CallHooksOptions {
+  readonly registered: RegisteredHooks;
+  readonly overrides: HookOverrides | null;
+  /** The iModel's `exitHook`. */
+  readonly exit: boolean;
+  readonly clock: Clock;
+  /** Hears of every run. */
+  readonly report: (event: HookEvent, call: ApiCalling) => void;
+}
+
+/** The hooks one call began with, and how far it has come. */
+export class CallHooks {
+  readonly options: CallHooksOptions;
+  /** Whether the pre hook has let the call pass, so that the post hook runs. */
+  passed = false;
+
+  constructor(options: CallHooksOptions) {
+    this.options = options;
+  }
+
+  has(point: HookPoint): boolean {
+    return this.options.registered.hooks[point] !== undefined;
+  }
+
+  /** The same hooks for another call. */
+  renew(): CallHooks {
+    return new CallHooks(this.options);
+  }
+
+  /**
+   * Asks the pre hook.
+   *
+   * @throws IModelError `vetoed` with the hook's error as cause, `timed_out` in phase `hook`, `cancelled` when it took the call back; what
+   * `stop` was aborted with.
+   */
+  async before(call: ApiCalling, stop: AbortSignal): Promise<void> {
+    const event = this.#event('pre_invocation', call, stop);
+    if (event !== null) {
+      await event.invoke();
+      this.#tell(event, call);
+      stop.throwIfAborted();
+      if (event.error !== null) throw refusalBy(event);
+    }
+  }
+
+  /**
+   * Tells the post hook how the call ends.
+   *
+   * @returns Why a call that completed has failed after all; null when it stays as it is.
+   */
+  async after(call: ApiCalling, outcome: CallOutcome, stop: AbortSignal): Promise<IModelError | null> {
+    const isTeardown = outcome === 'cancelled' || outcome === 'aborted' || outcome === 'closed';
+    const event = this.#event('post_invocation', call, stop, isTeardown ? teardownGrace : Number.POSITIVE_INFINITY);
+    if (event === null) return null;
+    await event.invoke();
+    this.#tell(event, call);
+    if (event.error === null) return null;
+    const error = refusalBy(event);
+    record(call, 'hook_errors', { hook: event.point, code: error.code, message: error.message });
+    return event.exit && outcome === 'completed' ? error : null;
+  }
+
+  #event(
+    point: 'pre_invocation' | 'post_invocation',
+    call: ApiCalling,
+    stop: AbortSignal,
+    limit = Number.POSITIVE_INFINITY,
+  ) {
+    const { registered, overrides, exit, clock } = this.options;
+    const hook = registered.hooks[point];
+    if (hook === undefined) return null;
+    const given = overrides?.[point];
+    const timeout = given?.timeout ?? 30;
+    return new HookEvent({
+      point,
+      hook,
+      subject: call,
+      exit: given?.exit ?? exit,
+      timeout: Math.min(timeout, limit),
+      params: given?.params,
+      clock,
+      stop,
+    });
+  }
+
+  #tell(event: HookEvent, call: ApiCalling): void {
+    if (event.overran) record(call, 'hook_overruns', { hook: event.point, duration: event.duration });
+    this.options.report(event, call);
+  }
+}
+
+/** The failure of a hook as the failure of its call. */
+export function refusalBy(event: HookEvent): IModelError {
+  const { error, point } = event;
+  if (IModelError.is(error) && (error.failure.code === 'timed_out' || error.failure.code === 'vetoed')) return error;
+  const { message } = toFailure(error);
+  if (isCancellation(error)) {
+    return IModelError.of('cancelled', `The hook ${point} took the call back: ${message}`, {}, { cause: error });
+  }
+  return IModelError.of('vetoed', `The hook ${point} threw: ${message}`, { hook: point }, { cause: error });
+}
+
+/** Adds a line to one of the lists that a call's metadata keep of its hooks. */
+function record(call: ApiCalling, name: 'hook_errors' | 'hook_overruns', line: Record<string, unknown>): void {
+  const lines = call.metadata[name];
+  if (Array.isArray(lines)) lines.push(line);
+  else call.metadata[name] = [line];
+}

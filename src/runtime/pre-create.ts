@@ -1,0 +1,71 @@
+import type { Fields } from '../endpoints/endpoint.ts';
+import { IModelError, printValue } from '../errors.ts';
+import { refusalBy } from '../hooks/call-hooks.ts';
+import type { CallClass, PreEventCreateHook } from '../hooks/hook.ts';
+import { HookEvent } from '../hooks/hook-event.ts';
+import type { HookOverrides } from '../hooks/overrides.ts';
+import { ApiCalling } from './api-calling.ts';
+import type { LiveModel } from './live-model.ts';
+
+/** What the hook before a call's creation is asked with. */
+export interface PreCreateQuestion {
+  readonly live: LiveModel;
+  readonly hook: PreEventCreateHook;
+  /** What the call will be made from; the hook finds it as `request` in its context. */
+  readonly request: Fields;
+  readonly overrides: HookOverrides | null;
+  /** Makes the call, unless the hook has made one. */
+  readonly create: () => ApiCalling;
+  /** Ends the waiting for the hook. */
+  readonly stop?: AbortSignal | undefined;
+}
+
+/**
+ * Asks the hook before a call's creation, then makes the call.
+ *
+ * @returns The call, or the one of the right class and of this iModel that the hook returned in its place.
+ * @throws IModelError `vetoed` or `timed_out` when the hook failed and was to end the call; `cancelled` when it took the call back.
+ */
+export async function createAfterHook(question: PreCreateQuestion): Promise<ApiCalling> {
+  const { live, hook, request, overrides, create, stop } = question;
+  const callClass = callClassOf(overrides);
+  const { exit, timeout, params } = overrides?.pre_event_create ?? {};
+  const event = new HookEvent({
+    point: 'pre_event_create',
+    hook,
+    subject: callClass,
+    exit: exit ?? live.exitHook,
+    timeout,
+    params: { ...params, request },
+    clock: live.clock,
+    stop,
+  });
+  await event.invoke();
+  // A caller that takes the call back is told so when it is submitted.
+  if (event.shouldExit && stop?.aborted !== true) {
+    live.hookRan(event, null);
+    throw refusalBy(event);
+  }
+  const { response } = event;
+  const call = response instanceof callClass && response.isOwnedBy(live) ? response : create();
+  event.belongsTo(call);
+  live.hookRan(event, call);
+  return call;
+}
+
+/**
+ * The class a call is to be made of.
+ *
+ * @throws IModelError `invalid_request` for one that is no class of calls.
+ */
+export function callClassOf(overrides: HookOverrides | null): CallClass {
+  const given: unknown = overrides?.callClass ?? ApiCalling;
+  if (given === ApiCalling || (typeof given === 'function' && given.prototype instanceof ApiCalling)) {
+    return given as CallClass;
+  }
+  const value = printValue(given);
+  throw IModelError.of('invalid_request', `Expected \`createEventType\` to be a class of calls, got ${value}`, {
+    path: 'createEventType',
+    value,
+  });
+}

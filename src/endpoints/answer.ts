@@ -134,7 +134,7 @@ export class Answer {
       isDelta: true,
       toolId: call.id,
       ...(call.name === '' ? {} : { toolName: call.name }),
-      metadata: { index: call.index, argumentsDelta },
+      metadata: { index: call.index, argumentsDelta, ...(call.providerExecuted ? { providerExecuted: true } : {}) },
     });
   }
 

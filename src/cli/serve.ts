@@ -103,7 +103,7 @@ async function configOf(flags: ServeFlags): Promise<RuntimeConfig> {
   if (flags.config !== undefined && flags.model !== undefined) {
     throw new UsageError('Expected either --config or --model, got both');
   }
-  const config = flags.config === undefined ? oneModel(flags) : await loadConfig(flags.config);
+  const config = withGateway(flags.config === undefined ? oneModel(flags) : await loadConfig(flags.config), flags);
   const given = connectionOptions(flags);
   return Object.keys(given).length === 0 ? config : { ...config, nats: { ...config.nats, ...given } };
 }

@@ -1,0 +1,68 @@
+import type { Chunk } from '../../schemas/chunk.ts';
+import type { Failure } from '../../schemas/failure.ts';
+import type { Fields } from '../endpoints/endpoint.ts';
+import type { ApiCalling } from '../runtime/api-calling.ts';
+import type { Target } from './target.ts';
+
+/** How one vendor's clients are told that a request failed. */
+export interface Dialect {
+  /**
+   * The body of the answer.
+   *
+   * @param status - The HTTP status it is sent with.
+   * @param reason - The word for what has no failure code of its own.
+   */
+  failureBody(failure: Failure, status: number, reason?: string): unknown;
+  /** The header in which clients of this dialect look for the id of a request. */
+  readonly requestIdHeader: string;
+  /** Headers about the limits of an iModel, named as clients of this dialect know them. */
+  limitHeaders(budget: LimitBudget): Record<string, string>;
+}
+
+/** One limit of an iModel as headers tell of it. */
+export interface LimitBudget {
+  readonly requests: { readonly limit: number | null; readonly remaining: number | null };
+  readonly tokens: { readonly limit: number | null; readonly remaining: number | null };
+  /** Milliseconds until the next unit comes free, 0 when none is used. */
+  readonly resetMs: number;
+  /** Epoch milliseconds now. */
+  readonly now: number;
+}
+
+/** A caller's request, made ready for its iModel. */
+export interface ShapedRequest {
+  readonly request: Fields;
+  readonly streaming: boolean;
+  /** Fields the iModel cannot take and can do without; the caller is told their names. */
+  readonly dropped: readonly string[];
+  /** What the answer depends on beside the call, as the shape itself understands it. */
+  readonly includeUsage: boolean;
+}
+
+/** What an answer is written from. */
+export interface AnswerContext {
+  readonly target: Target;
+  readonly callId: string;
+  /** Epoch seconds. */
+  readonly createdAt: number;
+  readonly includeUsage: boolean;
+}
+
+/** Writes a stream as its caller's client parses it. Each text is ready for the socket; empty when there is nothing to say. */
+export interface StreamEncoder {
+  chunk(chunk: Chunk): string;
+  /** What follows the last chunk of a call that has completed. */
+  end(call: ApiCalling): string;
+  /** What follows when the call failed after something had been sent; the end of the stream. */
+  failed(failure: Failure): string;
+}
+
+/** One kind of request: how it is read, and how its answer is written. */
+export interface Shape {
+  readonly dialect: Dialect;
+  /** @throws IModelError `invalid_request` naming what this iModel cannot do. */
+  read(body: Fields, target: Target): ShapedRequest;
+  /** The body of the answer to a completed call. */
+  write(call: ApiCalling, context: AnswerContext): unknown;
+  openStream(context: AnswerContext): StreamEncoder;
+}

@@ -1,0 +1,127 @@
+import { randomUUID } from 'node:crypto';
+import type { FastifyReply, FastifyRequest } from 'fastify';
+import type { CallOptions } from '../../schemas/imodel.ts';
+import type { ModelState } from '../../schemas/state.ts';
+import type { Fields } from '../endpoints/endpoint.ts';
+import { IModelError } from '../errors.ts';
+import { record } from '../http/vendor-error.ts';
+import type { ApiCalling } from '../runtime/api-calling.ts';
+import { fromHeaders } from '../runtime/wire-options.ts';
+import type { AnswerContext, Shape } from './dialect.ts';
+import { EventStream, type EventStreamTimes } from './event-stream.ts';
+import { limitHeaders, soonestStartMs, waitHeaders } from './queue-headers.ts';
+import type { Target } from './target.ts';
+
+/** What all exchanges of one gateway have in common. */
+export interface ExchangeSettings extends EventStreamTimes {
+  /** Milliseconds a call may wait, unless its caller asks for less. */
+  readonly queueTimeoutMs: number;
+}
+
+/** One request for one call, from its headers to its answer. */
+export interface ExchangeInput {
+  readonly request: FastifyRequest;
+  readonly reply: FastifyReply;
+  readonly shape: Shape;
+  readonly target: Target;
+  readonly body: Fields;
+  readonly settings: ExchangeSettings;
+}
+
+/**
+ * Answers one request with one call of its iModel. The caller's leaving cancels the call wherever it stands.
+ *
+ * @returns The body of a one-shot answer, or the reply itself once it has been answered as a stream.
+ * @throws IModelError whatever the call failed with, while nothing has been sent.
+ */
+export async function runExchange(input: ExchangeInput): Promise<unknown> {
+  const { request, reply, shape, target, body, settings } = input;
+  const { request: fields, streaming, dropped, includeUsage } = shape.read(body, target);
+  const { model } = target;
+  const before = model.state;
+  const options = callOptionsOf(request, settings.queueTimeoutMs);
+  refuseHopeless(before, options);
+  const left = new AbortController();
+  const unwatch = watchCaller(request, left);
+  const position = before.queue.waiting + before.queue.outside;
+  const headers = (call: ApiCalling): Record<string, string> => ({
+    'imodel-call': call.id,
+    [shape.dialect.requestIdHeader]: call.id,
+    ...waitHeaders(call, position),
+    ...limitHeaders(model.state, shape.dialect, Date.now()),
+    ...(dropped.length === 0 ? {} : { 'imodel-dropped-fields': dropped.join(', ') }),
+  });
+  const context: AnswerContext = {
+    target,
+    callId: options.callId,
+    createdAt: Math.floor(Date.now() / 1_000),
+    includeUsage,
+  };
+  try {
+    const callOptions = { ...options, signal: left.signal };
+    if (streaming) {
+      const stream = model.stream(fields, callOptions);
+      const events = new EventStream(
+        reply.raw,
+        () => headers(stream.call),
+        settings,
+        (error) => left.abort(error),
+      );
+      await events.answer(stream, shape.openStream(context), () => reply.hijack());
+      return reply;
+    }
+    const call = await model.invoke(fields, callOptions);
+    if (call.failure !== null) throw call.error;
+    reply.headers(headers(call));
+    return shape.write(call, context);
+  } catch (error) {
+    if (IModelError.is(error)) {
+      const { call } = error as { call?: ApiCalling };
+      if (call !== undefined) reply.headers(headers(call));
+    }
+    throw error;
+  } finally {
+    unwatch();
+  }
+}
+
+/** The options of a call in its request's headers, which are those of the bus: `Imodel-Priority` and the like. */
+function callOptionsOf(request: FastifyRequest, queueTimeoutMs: number): CallOptions & { readonly callId: string } {
+  const headers: Record<string, string> = {};
+  for (const [name, value] of Object.entries(request.headers)) {
+    if (name.startsWith('imodel-') && typeof value === 'string') headers[name] = value;
+  }
+  const asked = fromHeaders(headers);
+  return {
+    ...asked,
+    callId: asked.callId ?? randomUUID(),
+    queueTimeoutMs: Math.min(asked.queueTimeoutMs ?? queueTimeoutMs, queueTimeoutMs),
+  };
+}
+
+/** Refuses at once what would wait in vain. A call that may overtake others is given its chance. */
+function refuseHopeless(state: ModelState, { queueTimeoutMs = 0, priority = 0, caller = '' }: CallOptions): void {
+  if (priority > 0 || caller !== '') return;
+  const waitMs = soonestStartMs(state, Date.now());
+  if (waitMs <= queueTimeoutMs) return;
+  const message = `The limit of ${state.budget.requests.limit} requests leaves no room for another ${Math.ceil(waitMs / 1_000)} s, and the call may wait ${queueTimeoutMs / 1_000} s`;
+  throw IModelError.of('rate_limited', message, { source: 'runtime', retryAfterMs: waitMs });
+}
+
+/** Aborts when the caller's connection closes; returns the way to stop watching. */
+function watchCaller({ raw }: FastifyRequest, left: AbortController): () => void {
+  const { socket } = raw;
+  const leave = (): void => {
+    left.abort(IModelError.of('cancelled', 'The caller closed its connection', { reason: 'the caller left' }));
+  };
+  if (socket.destroyed) leave();
+  socket.once('close', leave);
+  return () => socket.off('close', leave);
+}
+
+/** The body of a request as the fields of a call. */
+export function fieldsOf(body: unknown): Fields {
+  const fields = record(body);
+  if (fields !== undefined) return fields;
+  throw IModelError.of('invalid_request', 'Expected the body to be a JSON object', { path: '' });
+}

@@ -1,0 +1,119 @@
+import type { AddressInfo } from 'node:net';
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
+import { type GatewayConfig, gatewayConfig } from '../../schemas/config.ts';
+import { IModelError } from '../errors.ts';
+import type { iModel } from '../imodel.ts';
+import { checked } from '../runtime/checked.ts';
+import { chatCompletions } from './chat-completions.ts';
+import type { Shape } from './dialect.ts';
+import { type ExchangeSettings, fieldsOf, runExchange } from './exchange.ts';
+import { addHealth } from './health.ts';
+import { isLocalOnly } from './loopback.ts';
+import { messages } from './messages.ts';
+import { addModelList } from './model-list.ts';
+import { createServer } from './server.ts';
+import { findModel, type Target, targetOf } from './target.ts';
+
+/** What a gateway is the front door of: a runtime, or anything with iModels. */
+export interface GatewayHost {
+  readonly models: ReadonlyMap<string, iModel>;
+}
+
+/** What of a gateway cannot be written into a file. */
+export interface GatewayOptions {
+  /** Hears of faults inside the gateway itself. @defaultValue ignores */
+  readonly onError?: (error: unknown) => void;
+}
+
+/** An open front door. */
+export interface Gateway extends AsyncDisposable {
+  /** Where it listens, such as `http://127.0.0.1:8080`. */
+  readonly url: string;
+  readonly port: number;
+  /**
+   * Takes no more connections and resolves when the requests that run have been answered. Their calls are not ended: closing the runtime does that.
+   */
+  close(): Promise<void>;
+}
+
+/** What each path answers. */
+const shapes: Readonly<Record<string, Shape>> = {
+  '/v1/chat/completions': chatCompletions,
+  '/v1/messages': messages,
+};
+
+/**
+ * Opens the HTTP front door of a runtime's iModels: their clients need to know a base URL, and nothing of iModels. Calls go to the actors in
+ * this process directly.
+ *
+ * @param host - Stays the caller's to close.
+ * @throws IModelError `config` for an option that does not fit, or an address that others can reach; `unavailable` when the port is taken.
+ *
+ * @example
+ * ```ts
+ * await using runtime = await createRuntime({ models: { gpt: { model: 'openai/gpt-4o-mini' } } });
+ * await using gateway = await startGateway(runtime, { port: 8080 });
+ * ```
+ */
+export async function startGateway(
+  host: GatewayHost,
+  config: GatewayConfig = {},
+  { onError = () => {} }: GatewayOptions = {},
+): Promise<Gateway> {
+  const settings = checked(gatewayConfig, config, 'gateway option', 'config');
+  const address = settings.host ?? '127.0.0.1';
+  refuseOpenDoor(address);
+  const { server, stop } = await createServer(settings, onError);
+  addHealth(server, host);
+  addModelList(server, host);
+  addCalls(server, host, settings);
+  const port = await listen(server, address, settings.port ?? 8_080);
+  const close = async (): Promise<void> => {
+    stop();
+    await server.close();
+  };
+  const name = address.includes(':') ? `[${address}]` : address;
+  return { url: `http://${name}:${port}`, port, close, [Symbol.asyncDispose]: close };
+}
+
+function addCalls(server: FastifyInstance, { models }: GatewayHost, settings: GatewayConfig): void {
+  const targets = new WeakMap<iModel, Target>();
+  const find = (name: unknown): Target => {
+    const model = findModel(models, name);
+    const known = targets.get(model) ?? targetOf(model);
+    targets.set(model, known);
+    return known;
+  };
+  const times: ExchangeSettings = {
+    queueTimeoutMs: (settings.queueTimeout ?? 60) * 1_000,
+    keepAliveMs: (settings.keepAlive ?? 15) * 1_000,
+    slowReaderMs: (settings.slowReaderTimeout ?? 60) * 1_000,
+  };
+  for (const [path, shape] of Object.entries(shapes)) {
+    const handler = async (request: FastifyRequest, reply: FastifyReply): Promise<unknown> => {
+      const body = fieldsOf(request.body);
+      const target = find(body.model);
+      request.target = target;
+      return runExchange({ request, reply, shape, target, body, settings: times });
+    };
+    server.post(path, { config: { dialect: shape.dialect } }, handler);
+  }
+}
+
+/** Without keys whoever reaches the address can spend the vendors' money. */
+function refuseOpenDoor(host: string): void {
+  if (isLocalOnly(host)) return;
+  const message = `Expected \`host\` to be an address of this machine alone, such as 127.0.0.1, as no keys are configured; got \`${host}\``;
+  throw IModelError.of('config', message, { field: 'gateway.host', value: host });
+}
+
+async function listen(server: FastifyInstance, host: string, port: number): Promise<number> {
+  try {
+    await server.listen({ host, port });
+  } catch (cause) {
+    await server.close();
+    const message = `The gateway cannot listen on ${host}:${port}: ${(cause as Error).message}`;
+    throw IModelError.of('unavailable', message, { source: 'runtime' }, { cause });
+  }
+  return (server.server.address() as AddressInfo).port;
+}

@@ -1,0 +1,33 @@
+import type { FastifyInstance } from 'fastify';
+import type { iModel } from '../imodel.ts';
+import type { GatewayHost } from './gateway.ts';
+import { Refusal } from './refusal.ts';
+
+/**
+ * `GET /v1/models` and `GET /v1/models/<id>`: the iModels, in a form that the clients of OpenAI and of Anthropic both read.
+ *
+ * @see {@link https://platform.openai.com/docs/api-reference/models} and {@link https://docs.claude.com/en/api/models-list} (read 2026-11)
+ */
+export function addModelList(server: FastifyInstance, { models }: GatewayHost): void {
+  server.get('/v1/models', async () => {
+    const data = [...models.values()].map(describeModel);
+    return { object: 'list', data, has_more: false, first_id: data[0]?.id ?? null, last_id: data.at(-1)?.id ?? null };
+  });
+  server.get<{ Params: { id: string } }>('/v1/models/:id', async ({ params }) => {
+    const model = models.get(params.id);
+    if (model === undefined) throw new Refusal(404, 'model_not_found', `There is no iModel \`${params.id}\``, 'model');
+    return describeModel(model);
+  });
+}
+
+function describeModel({ id, modelName, createdAt, endpoint }: iModel) {
+  return {
+    id,
+    object: 'model',
+    type: 'model',
+    display_name: modelName === '' ? id : `${endpoint.config.provider}/${modelName}`,
+    created: Math.floor(createdAt),
+    created_at: new Date(createdAt * 1_000).toISOString(),
+    owned_by: endpoint.config.provider,
+  };
+}

@@ -1,0 +1,61 @@
+import { z } from 'zod';
+import { IModelError, printValue } from '../errors.ts';
+import type { iModel } from '../imodel.ts';
+import { Refusal } from './refusal.ts';
+
+/**
+ * What an iModel can be asked, by the protocol behind it: `chat` and `responses` are OpenAI's, `messages` is Anthropic's, `agent` is a
+ * command-line agent, `other` neither chats nor embeds.
+ */
+export type Family = 'chat' | 'responses' | 'messages' | 'agent' | 'embeddings' | 'other';
+
+/** The iModel a request is for. */
+export interface Target {
+  readonly model: iModel;
+  readonly family: Family;
+  /** Names of the fields its requests may hold; null when any may. */
+  readonly fields: ReadonlySet<string> | null;
+}
+
+/** Reads from an iModel's endpoint what it can be asked. */
+export function targetOf(model: iModel): Target {
+  const { requestOptions, transportFields } = model.endpoint;
+  const shape = requestOptions instanceof z.ZodObject ? Object.keys(requestOptions.shape) : null;
+  // What goes beside the body may name files of this machine: never a caller's to say.
+  const fields = shape === null ? null : new Set(shape.filter((name) => !transportFields.includes(name)));
+  return { model, fields, family: familyOf(model, fields) };
+}
+
+/**
+ * Finds the iModel a request names: by its id, else by its vendor's name of the model, with or without `provider/` in front, where only one
+ * iModel has it.
+ *
+ * @throws Refusal 404 `model_not_found`, naming the ids there are to choose from; IModelError `invalid_request` for what is no name.
+ */
+export function findModel(models: ReadonlyMap<string, iModel>, name: unknown): iModel {
+  if (typeof name !== 'string' || name === '') {
+    const message = `Expected \`model\` to name an iModel, got ${printValue(name)}`;
+    throw IModelError.of('invalid_request', message, { path: 'model', value: printValue(name) });
+  }
+  const byId = models.get(name);
+  if (byId !== undefined) return byId;
+  const named = [...models.values()].filter(
+    ({ modelName, endpoint }) => modelName === name || `${endpoint.config.provider}/${modelName}` === name,
+  );
+  const [found] = named;
+  if (found !== undefined && named.length === 1) return found;
+  const why = named.length === 0 ? 'no iModel has this name' : `${named.length} iModels have it: use an id`;
+  const ids = [...models.keys()].slice(0, 20).join(', ');
+  const message = `Unknown \`model\` ${printValue(name)}: ${why}; there are ${ids}`;
+  throw new Refusal(404, 'model_not_found', message, 'model');
+}
+
+function familyOf({ endpoint }: iModel, fields: ReadonlySet<string> | null): Family {
+  if (endpoint.isCli) return 'agent';
+  const path = endpoint.config.endpoint;
+  if (path === 'messages' || path === 'responses') return path;
+  if (path.endsWith('chat/completions') || fields?.has('messages') === true) return 'chat';
+  if (path.endsWith('embeddings')) return 'embeddings';
+  // Of an endpoint that runs elsewhere and is of no known kind only its host knows more.
+  return fields === null ? 'chat' : 'other';
+}

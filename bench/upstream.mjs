@@ -6,7 +6,9 @@ const reply = JSON.stringify({
   id: 'chatcmpl-1',
   object: 'chat.completion',
   model: 'm',
-  choices: [{ index: 0, message: { role: 'assistant', content: 'Hello! How can I help you today?' }, finish_reason: 'stop' }],
+  choices: [
+    { index: 0, message: { role: 'assistant', content: 'Hello! How can I help you today?' }, finish_reason: 'stop' },
+  ],
   usage: { prompt_tokens: 9, completion_tokens: 9, total_tokens: 18 },
 });
 
@@ -32,8 +34,9 @@ if (process.send !== undefined && process.argv[1]?.endsWith('upstream.mjs')) {
     request.resume();
     request.on('end', () => {
       if (hang !== undefined) {
+        process.send({ seen: hang });
         // The clocks of two processes of one machine are one clock.
-        response.socket.once('close', () => process.send({ closedAt: Date.now() + (performance.now() % 1), hang }));
+        response.socket.once('close', () => process.send({ closedAt: performance.timeOrigin + performance.now(), hang }));
         if (hang.startsWith('stream')) {
           response.writeHead(200, { 'content-type': 'text/event-stream' });
           response.write(event({ content: 'first' }));
@@ -58,7 +61,8 @@ export function startUpstream(onMessage = () => {}) {
   return new Promise((resolve) => {
     const child = fork(new URL(import.meta.url).pathname);
     child.on('message', (message) => {
-      if (message.port !== undefined) resolve({ url: `http://127.0.0.1:${message.port}`, close: () => child.disconnect() });
+      if (message.port !== undefined)
+        resolve({ url: `http://127.0.0.1:${message.port}`, close: () => child.disconnect() });
       else onMessage(message);
     });
   });

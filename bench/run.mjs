@@ -1,0 +1,17 @@
+// Every number the project promises, in ratios of one run: npm run bench [-- name ...]
+import { actor } from './actor.mjs';
+import { cancel } from './cancel.mjs';
+import { http } from './http.mjs';
+import { nats } from './nats.mjs';
+
+const benches = { actor, http, nats, cancel };
+const names = process.argv.slice(2);
+for (const name of names.length > 0 ? names : Object.keys(benches)) {
+  const bench = benches[name];
+  if (bench === undefined) {
+    console.error(`There is no bench ${name}; there are ${Object.keys(benches).join(', ')}`);
+    process.exit(2);
+  }
+  await bench();
+}
+process.exit(0);

@@ -68,9 +68,11 @@ export class NumberedSender {
     return this.#credit > 0;
   }
 
-  /** Calls back once, when there is credit again. */
+  /** Calls back once, when there is credit again; at once when there is some already. */
   onDrain(resume: () => void): void {
-    this.#resume = resume;
+    // The reader may have been faster than the source, which was told to stop and asks only now.
+    if (this.#credit > 0) resume();
+    else this.#resume = resume;
   }
 
   /** The reader can take so many messages more. */

@@ -37,7 +37,9 @@ export class ChunkBuffer implements ChunkSink {
   }
 
   onDrain(resume: () => void): void {
-    this.#resume = resume;
+    // The reader may have been faster than the endpoint, which was told to stop and asks only now.
+    if (this.#closed || this.#chunks.length - this.#head <= this.#capacity / 2) resume();
+    else this.#resume = resume;
   }
 
   /** No more chunks will come. What is buffered can still be read. */

@@ -153,6 +153,8 @@ export class RemoteStream implements AsyncIterableIterator<Chunk> {
   #opened(message: Message): void {
     try {
       this.#node = checked(streamReply, readReply(message), 'reply', 'invalid_request').node;
+      // The whole window may have been read before it was known whom to tell.
+      this.#returnCredit();
     } catch (error) {
       this.#fail(error);
     }
@@ -204,7 +206,12 @@ export class RemoteStream implements AsyncIterableIterator<Chunk> {
     const { credit } = this.#init;
     if (credit === 0) return;
     this.#unreported += 1;
-    if (this.#unreported * 2 < credit || this.#node === null) return;
+    this.#returnCredit();
+  }
+
+  #returnCredit(): void {
+    const { credit } = this.#init;
+    if (credit === 0 || this.#unreported * 2 < credit || this.#node === null) return;
     this.#tell({ type: 'credit', call_id: this.callId, chunks: this.#unreported });
     this.#unreported = 0;
   }

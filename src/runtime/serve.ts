@@ -53,6 +53,12 @@ export function serveModel(model: Servable, bus: Bus): ServedModel {
   return { node: host.node, close: () => host.close() };
 }
 
+/** A call that a request means; `start` hands a new one to its iModel. */
+interface AcceptedCall {
+  readonly call: ApiCalling;
+  readonly start: () => void;
+}
+
 class ModelHost {
   readonly node = randomUUID().slice(0, 8);
   readonly #model: Servable;
@@ -137,7 +143,7 @@ class ModelHost {
   }
 
   #invoke(message: Message): void {
-    const call = this.#accept(message, false);
+    const { call, start } = this.#accept(message, false);
     call.onEnd(() => {
       const headers = outcomeHeaders(call);
       try {
@@ -147,22 +153,25 @@ class ModelHost {
         this.#refuse(message, error);
       }
     });
+    start();
   }
 
   #stream(message: Message): void {
-    const call = this.#accept(message, true);
+    const { call, start } = this.#accept(message, true);
     const subject = subjects.chunks(this.#model.id, call.id);
+    // Before the first chunk, so that a reader knows to whom to return its credit.
     message.respond({ call_id: call.id, subject, node: this.node });
+    start();
   }
 
   /** The call a request means: a new one, or the one that an earlier request with the same id has made. */
-  #accept(message: Message, streaming: boolean): ApiCalling {
+  #accept(message: Message, streaming: boolean): AcceptedCall {
     const { callId = replyToken(message), ...options } = fromHeaders(message.headers);
     const { live } = this.#model;
     if (callId !== undefined) {
       const known = this.#calls.get(callId);
       if (known !== undefined) {
-        if ((known.sink !== null) === streaming) return known;
+        if ((known.sink !== null) === streaming) return { call: known, start: () => {} };
         throw IModelError.of('conflict', `The call ${callId} was ${streaming ? 'invoked' : 'streamed'}`, { callId });
       }
       if (live.namedCall(callId) !== undefined) {
@@ -178,8 +187,7 @@ class ModelHost {
     // Only a caller that chose the id can ask for it again.
     call.onEnd(() => this.#ended(call.id, callId !== undefined));
     if (streaming) call.sink = this.#openStream(message, call, credit);
-    live.submit(call, options);
-    return call;
+    return { call, start: () => live.submit(call, options) };
   }
 
   #openStream(message: Message, call: ApiCalling, credit: number | null): ServedStream {

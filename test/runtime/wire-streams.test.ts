@@ -105,6 +105,17 @@ describe.each(Object.entries(buses))('streams over %s', (_name, open) => {
       });
     });
 
+    it('come after the reply that names their subject', async () => {
+      const { caller, id } = await serve();
+      const order: string[] = [];
+      caller.subscribe(subjects.chunks(id, 'mine'), (message) => void order.push((message.value() as Heard).kind));
+      caller.subscribe('the.reply', () => void order.push('reply'));
+      await caller.flush();
+      caller.publish(subjects.stream(id), hello, { headers: { 'Imodel-Call': 'mine' }, replyTo: 'the.reply' });
+      await until(() => order.includes('end'));
+      expect(order[0]).toBe('reply');
+    });
+
     it('carry no headers until the terminal one of a failure', async () => {
       const served = await serve({ failures: [{ code: 'overloaded', afterChunks: 2 }] });
       const listener = await ask(served, hello);

@@ -5,7 +5,12 @@ import { ChunkBuffer } from '../../src/runtime/chunk-buffer.ts';
 
 /** Counts how often a source is told to go on. */
 function counter(): { count: number; resume: () => void } {
-  const told = { count: 0, resume: () => void (told.count += 1) };
+  const told = {
+    count: 0,
+    resume: () => {
+      told.count += 1;
+    },
+  };
   return told;
 }
 

@@ -21,6 +21,7 @@ export class CallRun implements EndpointJob, AbortSource {
   readonly #guard: FirstChunkGuard | null;
   #controller: AbortController | null = null;
   #abortListener: { handleEvent(): void } | null = null;
+  #hasAnswered = false;
   aborted = false;
   reason: unknown;
 
@@ -74,6 +75,9 @@ export class CallRun implements EndpointJob, AbortSource {
   }
 
   answered(): void {
+    // An endpoint may say so twice, or when its call has ended without it.
+    if (this.#hasAnswered || this.call.ended) return;
+    this.#hasAnswered = true;
     this.#listener.answered();
   }
 

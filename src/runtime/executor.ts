@@ -151,7 +151,7 @@ export class Executor implements DispatcherEffects {
     const entry = this.#entries.get(row);
     this.#entries.delete(row);
     entry?.running.release?.();
-    const error = failure === null ? null : errorFor(failure, entry?.error ?? call.cause);
+    const error = failure === null ? null : errorFor(failure, call.cause ?? entry?.error ?? null);
     call.end(failure, error, this.#options.clock.now());
     this.#options.observer.ended(call);
   }
@@ -167,22 +167,26 @@ export class Executor implements DispatcherEffects {
     } catch (error) {
       reply = Promise.reject(error);
     }
-    reply.then(
-      (brought) => {
+    const failed = (error: unknown): void => {
+      entry.error = error;
+      const partial = IModelError.is(error) ? error.partial : undefined;
+      if (partial !== undefined) call.bring(partial);
+      const failure = toFailure(error);
+      if (running.isVetoed !== true) standing?.note(failure);
+      this.#settle(row, entry, failure, partial?.view.usage?.totalTokens ?? null);
+    };
+    reply.then((brought) => {
+      try {
+        const { sessionId, view } = brought;
         call.bring(brought);
         standing?.note(null);
-        if (brought.sessionId) this.#options.onSession(brought.sessionId);
-        this.#settle(row, entry, null, brought.view.usage?.totalTokens ?? null);
-      },
-      (error: unknown) => {
-        entry.error = error;
-        const partial = IModelError.is(error) ? error.partial : undefined;
-        if (partial !== undefined) call.bring(partial);
-        const failure = toFailure(error);
-        if (running.isVetoed !== true) standing?.note(failure);
-        this.#settle(row, entry, failure, partial?.view.usage?.totalTokens ?? null);
-      },
-    );
+        if (sessionId) this.#options.onSession(sessionId);
+        this.#settle(row, entry, null, view.usage?.totalTokens ?? null);
+      } catch (error) {
+        // An endpoint of somebody else's may bring what is no reply; its call must end all the same.
+        failed(error);
+      }
+    }, failed);
   }
 
   #settle(row: CallRow, entry: Entry, failure: Failure | null, tokens: number | null): void {

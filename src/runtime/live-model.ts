@@ -198,14 +198,12 @@ export class LiveModel implements CallOwner, ExecutorObserver {
     if (call.ended) return;
     const text = reason instanceof Error ? reason.message : typeof reason === 'string' ? reason : undefined;
     const message = text === undefined ? 'The call was cancelled' : `The call was cancelled: ${text}`;
-    call.cause ??= reason ?? null;
-    this.#end(call, failureOf('cancelled', message, text === undefined ? {} : { reason: text }));
+    this.#end(call, failureOf('cancelled', message, text === undefined ? {} : { reason: text }), reason ?? null);
   }
 
   fail(call: ApiCalling, error: unknown): void {
     if (call.ended) return;
-    call.cause ??= error;
-    this.#end(call, toFailure(error));
+    this.#end(call, toFailure(error), error);
   }
 
   /** The call whose caller chose this id, while it has not ended. */
@@ -310,9 +308,11 @@ export class LiveModel implements CallOwner, ExecutorObserver {
   }
 
   /** Ends a call before its time, also one that was never submitted. */
-  #end(call: ApiCalling, failure: Failure): void {
+  #end(call: ApiCalling, failure: Failure, cause: unknown): void {
     const row = call.row ?? new CallRow({ id: call.id, handle: call });
     if (call.row === null) call.submitAs(row);
+    // What is being stopped already ends for that reason, not for this one.
+    if (row.stopping === null) call.cause = cause;
     if (this.#stopped) this.#refuse(call);
     else this.#send({ type: 'call.end', row, failure });
   }

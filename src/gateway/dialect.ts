@@ -35,8 +35,10 @@ export interface ShapedRequest {
   readonly streaming: boolean;
   /** Fields the iModel cannot take and can do without; the caller is told their names. */
   readonly dropped: readonly string[];
-  /** What the answer depends on beside the call, as the shape itself understands it. */
+  /** Whether a stream shall tell what was used. */
   readonly includeUsage: boolean;
+  /** Whether vectors are written as base64. @defaultValue false */
+  readonly base64?: boolean;
 }
 
 /** What an answer is written from. */
@@ -46,6 +48,7 @@ export interface AnswerContext {
   /** Epoch seconds. */
   readonly createdAt: number;
   readonly includeUsage: boolean;
+  readonly base64: boolean;
 }
 
 /** Writes a stream as its caller's client parses it. Each text is ready for the socket; empty when there is nothing to say. */

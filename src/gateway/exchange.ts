@@ -36,7 +36,7 @@ export interface ExchangeInput {
  */
 export async function runExchange(input: ExchangeInput): Promise<unknown> {
   const { request, reply, shape, target, body, settings } = input;
-  const { request: fields, streaming, dropped, includeUsage } = shape.read(body, target);
+  const { request: fields, streaming, dropped, includeUsage, base64 = false } = shape.read(body, target);
   const { model } = target;
   const before = model.state;
   const options = callOptionsOf(request, settings.queueTimeoutMs);
@@ -56,6 +56,7 @@ export async function runExchange(input: ExchangeInput): Promise<unknown> {
     callId: options.callId,
     createdAt: Math.floor(Date.now() / 1_000),
     includeUsage,
+    base64,
   };
   try {
     const callOptions = { ...options, signal: left.signal };

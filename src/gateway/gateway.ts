@@ -6,6 +6,7 @@ import type { iModel } from '../imodel.ts';
 import { checked } from '../runtime/checked.ts';
 import { chatCompletions } from './chat-completions.ts';
 import type { Shape } from './dialect.ts';
+import { embeddings } from './embeddings.ts';
 import { type ExchangeSettings, fieldsOf, runExchange } from './exchange.ts';
 import { addHealth } from './health.ts';
 import { isLocalOnly } from './loopback.ts';
@@ -40,6 +41,7 @@ export interface Gateway extends AsyncDisposable {
 const shapes: Readonly<Record<string, Shape>> = {
   '/v1/chat/completions': chatCompletions,
   '/v1/messages': messages,
+  '/v1/embeddings': embeddings,
 };
 
 /**

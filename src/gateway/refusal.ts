@@ -34,6 +34,12 @@ export function statusOf(failure: Failure): number {
   return failureCodes[failure.code].http;
 }
 
+/** Words for what the HTTP server refuses by itself. */
+const serverReasons: ReadonlyMap<number, string> = new Map([
+  [413, 'payload_too_large'],
+  [415, 'unsupported_media_type'],
+]);
+
 /** Whatever was thrown, as it is answered: our errors, the gateway's refusals, and what the HTTP server says of a request it cannot read. */
 export function answerable(thrown: unknown): Answerable {
   if (thrown instanceof Refusal) {
@@ -43,7 +49,9 @@ export function answerable(thrown: unknown): Answerable {
   if (!IModelError.is(thrown)) {
     const { statusCode, message } = thrown as { statusCode?: unknown; message?: unknown };
     if (typeof statusCode === 'number' && statusCode >= 400 && statusCode < 500) {
-      return { failure: failureOf('invalid_request', String(message), {}), status: statusCode };
+      const failure = failureOf('invalid_request', String(message), {});
+      const reason = serverReasons.get(statusCode);
+      return { failure, status: statusCode, ...(reason === undefined ? {} : { reason }) };
     }
     // What went wrong inside is for the log, not for strangers.
     return { failure: failureOf('internal', 'The gateway failed', {}), status: 500 };

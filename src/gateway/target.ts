@@ -55,7 +55,7 @@ function familyOf({ endpoint }: iModel, fields: ReadonlySet<string> | null): Fam
   const path = endpoint.config.endpoint;
   if (path === 'messages' || path === 'responses') return path;
   if (path.endsWith('chat/completions') || fields?.has('messages') === true) return 'chat';
-  if (path.endsWith('embeddings')) return 'embeddings';
+  if (path === 'embed' || path.endsWith('embeddings')) return 'embeddings';
   // Of an endpoint that runs elsewhere and is of no known kind only its host knows more.
   return fields === null ? 'chat' : 'other';
 }

@@ -49,7 +49,13 @@ export class NumberedReader {
   /** Subscribes at once. */
   constructor(options: NumberedReaderOptions) {
     this.#options = options;
-    this.#subscription = options.bus.subscribe(options.subject, (message) => this.#receive(message.value()));
+    this.#subscription = options.bus.subscribe(options.subject, (message) => {
+      try {
+        this.#receive(message.value());
+      } catch (cause) {
+        this.#malformed(cause);
+      }
+    });
     this.#timer = setInterval(() => this.#look(), Math.min(1_000, options.idleTimeoutMs / 2));
     this.#timer.unref();
     this.#statuses = options.bus.status[Symbol.asyncIterator]();
@@ -79,9 +85,13 @@ export class NumberedReader {
     } else if (typeof message?.kind === 'string' && Number.isSafeInteger(message.seq)) {
       this.#take(message as NumberedMessage);
     } else {
-      const text = `A message on \`${this.#options.subject}\` could not be read`;
-      this.#fail(IModelError.of('malformed', text, { source: 'bus' }));
+      this.#malformed();
     }
+  }
+
+  #malformed(cause?: unknown): void {
+    const text = `A message on \`${this.#options.subject}\` could not be read`;
+    this.#fail(IModelError.of('malformed', text, { source: 'bus' }, cause === undefined ? {} : { cause }));
   }
 
   #take(message: NumberedMessage): void {

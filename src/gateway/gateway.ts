@@ -12,6 +12,7 @@ import { addHealth } from './health.ts';
 import { isLocalOnly } from './loopback.ts';
 import { messages } from './messages.ts';
 import { addModelList } from './model-list.ts';
+import { responses } from './responses.ts';
 import { createServer } from './server.ts';
 import { findModel, type Target, targetOf } from './target.ts';
 
@@ -41,6 +42,7 @@ export interface Gateway extends AsyncDisposable {
 const shapes: Readonly<Record<string, Shape>> = {
   '/v1/chat/completions': chatCompletions,
   '/v1/messages': messages,
+  '/v1/responses': responses,
   '/v1/embeddings': embeddings,
 };
 

@@ -3,7 +3,13 @@ import type { Upstream } from '../../src/testing/upstream.ts';
 import { chatModel, type OpenGateway, openGateway, openRequest, openUpstream, until } from './open-gateway.ts';
 
 const messages = [{ role: 'user', content: 'hello' }];
-const paths = ['/v1/chat/completions', '/v1/messages'] as const;
+const paths = ['/v1/chat/completions', '/v1/messages', '/v1/responses'] as const;
+
+/** A request that every path understands in its own way. */
+function bodyFor(path: string, stream: boolean): Record<string, unknown> {
+  const common = { model: 'm', stream };
+  return path === '/v1/responses' ? { ...common, input: 'hello' } : { ...common, messages, max_tokens: 10 };
+}
 
 /** Where a call can stand when its caller leaves: how its upstream behaves, and when it stands there. */
 const phases = {
@@ -31,7 +37,7 @@ describe.each(paths)('a caller of %s who leaves', (path) => {
     it.each([false, true])(`cancels the call that is ${phase} (stream: %s)`, async (stream) => {
       const upstream = await open();
       const gateway = await openGateway({ m: chatModel(upstream) });
-      const { request, answered } = openRequest(gateway.url + path, { model: 'm', messages, max_tokens: 10, stream });
+      const { request, answered } = openRequest(gateway.url + path, bodyFor(path, stream));
       await until(() => reached(upstream));
       // A streamed answer has begun when its head is there.
       if (stream && phase === 'in the middle of an answer') (await answered).on('error', () => {});
@@ -47,7 +53,7 @@ describe.each(paths)('a caller of %s who leaves', (path) => {
     const upstream = await openUpstream(() => {});
     const gateway = await openGateway({ m: chatModel(upstream) });
     gateway.runtime.models.get('m')?.pause();
-    const { request } = openRequest(gateway.url + path, { model: 'm', messages, max_tokens: 10, stream });
+    const { request } = openRequest(gateway.url + path, bodyFor(path, stream));
     await until(() => stateOf(gateway).queue.waiting === 1);
     request.on('error', () => {});
     request.destroy();
@@ -61,7 +67,7 @@ describe.each(paths)('a caller of %s who leaves', (path) => {
     const upstream = await openUpstream((_request, reply) => reply.json({ error: { message: 'busy' } }, 503));
     const retry = { maxRetries: 5, baseDelay: 30, jitter: false };
     const gateway = await openGateway({ m: chatModel(upstream, { retry }) });
-    const { request } = openRequest(gateway.url + path, { model: 'm', messages, max_tokens: 10, stream });
+    const { request } = openRequest(gateway.url + path, bodyFor(path, stream));
     await until(() => stateOf(gateway).backing_off === 1);
     request.on('error', () => {});
     request.destroy();

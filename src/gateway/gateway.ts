@@ -9,6 +9,7 @@ import type { Shape } from './dialect.ts';
 import { embeddings } from './embeddings.ts';
 import { type ExchangeSettings, fieldsOf, runExchange } from './exchange.ts';
 import { addHealth } from './health.ts';
+import { addModels } from './imodels.ts';
 import { isLocalOnly } from './loopback.ts';
 import { messages } from './messages.ts';
 import { addModelList } from './model-list.ts';
@@ -70,6 +71,7 @@ export async function startGateway(
   const { server, stop } = await createServer(settings, onError);
   addHealth(server, host);
   addModelList(server, host);
+  addModels(server, host);
   addCalls(server, host, settings);
   const port = await listen(server, address, settings.port ?? 8_080);
   const close = async (): Promise<void> => {

@@ -19,7 +19,14 @@ export async function cancel() {
   const callerBus = await connectNats({ servers: server.url });
   // The upstream tells calls apart by a header, so each has an iModel of its own behind the same actor code.
   const modelFor = (hang) =>
-    new iModel({ id: hang, provider: 'bench', baseUrl: `${upstream.url}/v1`, apiKey: 'bench', model: 'm', headers: { 'x-hang': hang } });
+    new iModel({
+      id: hang,
+      provider: 'bench',
+      baseUrl: `${upstream.url}/v1`,
+      apiKey: 'bench',
+      model: 'm',
+      headers: { 'x-hang': hang },
+    });
 
   const measure = async (name, begin) => {
     const times = [];
@@ -51,8 +58,12 @@ export async function cancel() {
     await bus.flush();
     return connect(callerBus).model(hang);
   };
-  await measure('invoke, over NATS', async (model, hang, signal) => (await remote(model, hang)).invoke({ messages }, { signal }));
-  await measure('stream, over NATS', async (model, hang, signal) => read((await remote(model, hang)).stream({ messages }, { signal })));
+  await measure('invoke, over NATS', async (model, hang, signal) =>
+    (await remote(model, hang)).invoke({ messages }, { signal }),
+  );
+  await measure('stream, over NATS', async (model, hang, signal) =>
+    read((await remote(model, hang)).stream({ messages }, { signal })),
+  );
 
   await Promise.all([bus.close(), callerBus.close()]);
   await server.close();

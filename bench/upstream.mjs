@@ -36,7 +36,9 @@ if (process.send !== undefined && process.argv[1]?.endsWith('upstream.mjs')) {
       if (hang !== undefined) {
         process.send({ seen: hang });
         // The clocks of two processes of one machine are one clock.
-        response.socket.once('close', () => process.send({ closedAt: performance.timeOrigin + performance.now(), hang }));
+        response.socket.once('close', () =>
+          process.send({ closedAt: performance.timeOrigin + performance.now(), hang }),
+        );
         if (hang.startsWith('stream')) {
           response.writeHead(200, { 'content-type': 'text/event-stream' });
           response.write(event({ content: 'first' }));

@@ -3,6 +3,7 @@ import type { z } from 'zod';
 import type { Clock } from '../actors/clock.ts';
 import type { ModelEventMessage } from '../schemas/event.ts';
 import { type CallOptions, type ModelOptions, modelOptions } from '../schemas/imodel.ts';
+import type { ModelDict } from '../schemas/snapshot.ts';
 import type { ModelState } from '../schemas/state.ts';
 import type { Bus } from './bus/bus.ts';
 import type { Endpoint, Fields } from './endpoints/endpoint.ts';
@@ -14,14 +15,17 @@ import { asRegistry, type HookRegistry, type HookRegistryOptions } from './hooks
 import { ApiCalling } from './runtime/api-calling.ts';
 import { checked, checkedCallOptions } from './runtime/checked.ts';
 import { ChunkBuffer, discardingSink } from './runtime/chunk-buffer.ts';
+import { makeByRecipe, recipeOf } from './runtime/endpoint-recipe.ts';
 import { LiveModel } from './runtime/live-model.ts';
 import { stateOf } from './runtime/model-state.ts';
 import { ModelStream } from './runtime/model-stream.ts';
 import { limitsOf, resilienceOf } from './runtime/policies.ts';
 import { callClassOf, createAfterHook } from './runtime/pre-create.ts';
+import { type FromDictOptions, readModel } from './runtime/read-model.ts';
 import { resolveEndpoint, splitOptions } from './runtime/resolve-endpoint.ts';
 import { type ServedModel, serveModel } from './runtime/serve.ts';
 import { systemClock } from './runtime/system-clock.ts';
+import { type ToDictOptions, writeModel } from './runtime/write-model.ts';
 
 /** Chunks a stream holds for a slow reader before it stops reading its upstream. */
 const streamBufferSize = 256;
@@ -60,6 +64,14 @@ export interface CloseOptions {
   readonly timeoutMs?: number;
 }
 
+/** How an iModel is copied. */
+export interface CopyOptions {
+  /** Whether the copy goes on with the same agent session. @defaultValue false */
+  readonly shareSession?: boolean;
+  /** The endpoint of the copy. @defaultValue another one of the same kind, where this one was made by name */
+  readonly endpoint?: Endpoint;
+}
+
 /**
  * One model behind one actor, which owns its queue, limits, deadlines and the life of every call.
  *
@@ -83,6 +95,8 @@ export class iModel implements AsyncDisposable {
   readonly exitHook: boolean;
   readonly #live: LiveModel;
   readonly #process: StreamingProcessFunc | null;
+  readonly #settings: ModelOptions;
+  readonly #functions: IModelFunctions;
   /** Fallbacks that were made here. */
   readonly #owned: iModel[] = [];
   readonly #hasFallbacks: boolean;
@@ -116,9 +130,72 @@ export class iModel implements AsyncDisposable {
       clock,
       createId: randomUUID,
       onSession: (sessionId) => {
-        this.providerMetadata.session_id = sessionId;
+        // Endpoints that keep sessions know better which of several calls confirmed the last one.
+        if (this.endpoint.sessionId === undefined) this.providerMetadata.session_id = sessionId;
       },
     });
+    this.#settings = settings;
+    this.#functions = functions;
+    const { session_id: sessionId } = this.providerMetadata;
+    if (this.endpoint.sessionId === null && typeof sessionId === 'string') this.endpoint.sessionId = sessionId;
+  }
+
+  /**
+   * Makes the iModel that {@link toDict} wrote down, here or by the reference.
+   *
+   * @param data - Checked in full; not changed.
+   * @param given - What no dict holds: hooks, functions, the clock, the environment, the key.
+   * @throws IModelError `config`, naming the path in the dict, for one that is malformed or of a later version.
+   */
+  static fromDict<T extends iModel>(
+    this: new (
+      options: IModelOptions,
+    ) => T,
+    data: unknown,
+    given: FromDictOptions = {},
+  ): T {
+    const { options, endpoint, sessionId } = readModel(data, given);
+    const { apiKey: _apiKey, endpoint: _endpoint, ...functions } = given;
+    const model = new this({ ...options, ...functions, endpoint });
+    if (sessionId !== null) model.#resumeSession(sessionId);
+    return model;
+  }
+
+  /**
+   * The iModel as plain data: the reference's keys, and beside them `schema_version`, `exit_hook` and, where needed, `options`. A deep copy.
+   *
+   * Never holds a key or a function; credentials among the headers are `(redacted)`.
+   */
+  toDict(options: ToDictOptions = {}): ModelDict {
+    return writeModel(this, this.#settings, options);
+  }
+
+  /**
+   * A new iModel with the same configuration and key, and a queue, limits, breaker and id of its own. The hook registry is shared, metadata are
+   * copied deeply. A subclass stays one.
+   *
+   * @throws IModelError `config` for an iModel on an endpoint of your own, unless another one is given.
+   */
+  copy({ shareSession = false, endpoint: given }: CopyOptions = {}): this {
+    const recipe = recipeOf(this.endpoint);
+    const endpoint = given ?? (recipe === undefined ? undefined : makeByRecipe(recipe));
+    if (endpoint === undefined) {
+      const message = 'Expected `endpoint` for the copy of an iModel on an endpoint of your own: two cannot share one';
+      throw IModelError.of('config', message, { field: 'endpoint' });
+    }
+    const { id, createdAt, provider, baseUrl, apiKey, endpoint: name, endpointName, ...settings } = this.#settings;
+    const { session_id: session, ...metadata } = this.providerMetadata;
+    // A subclass is expected to take the options of this class.
+    const Copy = this.constructor as new (options: IModelOptions) => this;
+    const copy = new Copy({
+      ...settings,
+      ...this.#functions,
+      hookRegistry: this.hookRegistry,
+      providerMetadata: shareSession && session !== undefined ? { ...metadata, session_id: session } : metadata,
+      endpoint,
+    });
+    if (shareSession && this.providerSessionId !== null) copy.#resumeSession(this.providerSessionId);
+    return copy;
   }
 
   /** The model's name as the vendor knows it; empty when none is set. */
@@ -139,6 +216,8 @@ export class iModel implements AsyncDisposable {
 
   /** The agent session that the next call resumes; null when there is none. */
   get providerSessionId(): string | null {
+    const { sessionId: kept } = this.endpoint;
+    if (kept !== undefined) return kept;
     const { session_id: sessionId } = this.providerMetadata;
     return typeof sessionId === 'string' ? sessionId : null;
   }
@@ -177,6 +256,11 @@ export class iModel implements AsyncDisposable {
       if (body === own) body = { ...own };
       transport[name] = own[name];
       delete (body as Record<string, unknown>)[name];
+    }
+    // An endpoint that keeps sessions resumes by itself.
+    if (this.isCli && this.endpoint.sessionId === undefined && this.providerSessionId !== null) {
+      if (body.resume === undefined && body.session_id === undefined)
+        body = { ...body, resume: this.providerSessionId };
     }
     const callClass = callClassOf(overrides);
     const call = this.#live.createCall(this.endpoint.prepare(body), transport, options.callId, undefined, callClass);
@@ -369,6 +453,11 @@ export class iModel implements AsyncDisposable {
       exit: this.exitHook,
       report: (hook, error, call) => this.#live.report('hook', { hook, call_id: call.id, failure: toFailure(error) }),
     });
+  }
+
+  #resumeSession(sessionId: string): void {
+    if (this.endpoint.sessionId === undefined) this.providerMetadata.session_id = sessionId;
+    else this.endpoint.sessionId = sessionId;
   }
 
   #refuseUsedId(callId: string | undefined): void {

@@ -1,10 +1,12 @@
 import { type ModelOptions, modelOptionNames, toSnakeCase } from '../../schemas/imodel.ts';
+import type { ModelDictOptions } from '../../schemas/snapshot.ts';
 import type { Endpoint, Fields } from '../endpoints/endpoint.ts';
 import { IModelError, printValue } from '../errors.ts';
 import type { IModelFunctions, IModelOptions } from '../imodel.ts';
-import { createEndpoint } from '../providers/create.ts';
+import { type CreateEndpointOptions, createEndpoint } from '../providers/create.ts';
 import { inferProvider } from '../providers/infer.ts';
 import { findProvider } from '../providers/match.ts';
+import { makeByRecipe, secretsOf } from './endpoint-recipe.ts';
 import { RemoteEndpoint } from './remote-endpoint.ts';
 
 /** Options that hold code instead of data. */
@@ -65,14 +67,21 @@ export function resolveEndpoint(options: ModelOptions, functions: IModelFunction
   const { endpoint } = functions;
   if (options.endpoint === 'remote') return remoteEndpoint(options, functions, provider);
   if (typeof endpoint !== 'object') {
-    return createEndpoint({
-      ...provider,
+    const flat: CreateEndpointOptions = {
+      ...copyOf(provider),
       provider: options.provider ?? null,
       endpoint: options.endpoint ?? null,
       ...(options.baseUrl == null ? {} : { baseUrl: options.baseUrl }),
       ...(options.apiKey == null ? {} : { apiKey: options.apiKey }),
       ...(functions.env === undefined ? {} : { env: functions.env }),
       ...(functions.clock === undefined ? {} : { clock: functions.clock }),
+    };
+    return makeByRecipe({
+      make: () => createEndpoint(flat),
+      options: writtenOf(provider),
+      allowsLocalNetwork: provider.allowLocalNetwork === true,
+      secrets: secretsOf(options.apiKey, functions.env),
+      withheldHeaders: [],
     });
   }
   const given = { ...provider, provider: options.provider, baseUrl: options.baseUrl, apiKey: options.apiKey };
@@ -85,7 +94,11 @@ export function resolveEndpoint(options: ModelOptions, functions: IModelFunction
 }
 
 /** An endpoint that another process serves on the bus. */
-function remoteEndpoint(options: ModelOptions, { bus }: IModelFunctions, kwargs: Fields): Endpoint {
+export function remoteEndpoint(
+  options: Pick<ModelOptions, 'provider' | 'endpointName'>,
+  { bus }: Pick<IModelFunctions, 'bus'>,
+  kwargs: Fields,
+): Endpoint {
   const { model } = kwargs;
   const inferred = inferProvider({ provider: options.provider, model: typeof model === 'string' ? model : undefined });
   if (bus === undefined) {
@@ -94,9 +107,31 @@ function remoteEndpoint(options: ModelOptions, { bus }: IModelFunctions, kwargs:
     });
   }
   const defaults = inferred.model === undefined ? kwargs : { ...kwargs, model: inferred.model };
-  const template = templateOf(inferred.provider, defaults);
-  const name = options.endpointName ?? template?.config.provider ?? inferred.provider;
-  return new RemoteEndpoint({ bus, name, template, kwargs: defaults });
+  const known = templateOf(inferred.provider, defaults);
+  const name = options.endpointName ?? known?.config.provider ?? inferred.provider;
+  return makeByRecipe({
+    make: () => new RemoteEndpoint({ bus, name, template: templateOf(inferred.provider, defaults), kwargs: defaults }),
+    options: { endpoint_name: name },
+    allowsLocalNetwork: false,
+    secrets: [],
+    withheldHeaders: [],
+  });
+}
+
+/** Options of an endpoint that its configuration does not show, as a dict writes them. */
+function writtenOf({ idleTimeout, passthrough, allowPrivateNetwork }: Fields): ModelDictOptions {
+  return {
+    ...(typeof idleTimeout === 'number' ? { idle_timeout: idleTimeout } : {}),
+    ...(typeof passthrough === 'boolean' ? { passthrough } : {}),
+    ...(typeof allowPrivateNetwork === 'boolean' ? { allow_private_network: allowPrivateNetwork } : {}),
+  };
+}
+
+/** A copy of plain data, deep; everything else in it (functions, connections) is shared. */
+function copyOf<T>(value: T): T {
+  if (Array.isArray(value)) return value.map(copyOf) as T;
+  if (typeof value !== 'object' || value === null || Object.getPrototypeOf(value) !== Object.prototype) return value;
+  return Object.fromEntries(Object.entries(value).map(([key, item]) => [key, copyOf(item)])) as T;
 }
 
 /** What this process knows of such an endpoint; a provider that only its host knows is none of our business. */

@@ -1,0 +1,171 @@
+import type { ModelOptions } from '../../schemas/imodel.ts';
+import { dictVersion, type EndpointConfigDict, type ModelDict, type ModelDictOptions } from '../../schemas/snapshot.ts';
+import type { Endpoint, Fields } from '../endpoints/endpoint.ts';
+import { requestJsonSchema } from '../endpoints/request-json-schema.ts';
+import { isLoopbackHost } from '../http/address-guard.ts';
+import { type EndpointRecipe, recipeOf } from './endpoint-recipe.ts';
+import type { LiveModel } from './live-model.ts';
+import { resilienceOf } from './policies.ts';
+import { writeValue } from './written.ts';
+
+/** Stands in a dict for a value that must not be written down. */
+export const redacted = '(redacted)';
+
+/** Headers that carry credentials, by the names in use. */
+const credentialHeader =
+  /^(proxy-)?authorization$|^(set-)?cookie2?$|api-?key|token|secret|credential|password|^x-auth/i;
+
+/** What goes into a dict beside the essentials. */
+export interface ToDictOptions {
+  /** Adds the JSON Schema of requests. @defaultValue false */
+  readonly includeRequestOptions?: boolean;
+  /** Writes queue, limits and concurrency. @defaultValue true */
+  readonly includeProcessorConfig?: boolean;
+  /** Writes the agent session that the next call resumes. @defaultValue false */
+  readonly includeSession?: boolean;
+}
+
+/** The parts of an iModel that are written down. */
+export interface WritableModel {
+  readonly id: string;
+  readonly createdAt: number;
+  readonly providerMetadata: Fields;
+  readonly endpoint: Endpoint;
+  readonly exitHook: boolean;
+  readonly providerSessionId: string | null;
+  readonly live: LiveModel;
+}
+
+/** Writes an iModel down; see `iModel.toDict`. */
+export function writeModel(model: WritableModel, settings: ModelOptions, options: ToDictOptions): ModelDict {
+  const { endpoint } = model;
+  const recipe = recipeOf(endpoint);
+  const { session_id: session, ...metadata } = model.providerMetadata;
+  const keepsSession = session !== undefined && !endpoint.isCli;
+  const own = ownOptions(settings, recipe);
+  const dict: ModelDict = {
+    schema_version: dictVersion,
+    id: model.id,
+    created_at: model.createdAt,
+    provider_metadata: plainRecord(keepsSession ? model.providerMetadata : metadata),
+    endpoint: {
+      retry_config: retryOf(settings, endpoint),
+      circuit_breaker: breakerOf(settings, endpoint),
+      config: configOf(endpoint, settings, recipe, options.includeRequestOptions === true),
+    },
+    ...(options.includeProcessorConfig === false ? {} : { processor_config: processorOf(model, settings) }),
+    exit_hook: model.exitHook,
+    ...(Object.keys(own).length === 0 ? {} : { options: own }),
+    ...(options.includeSession === true ? { session_id: model.providerSessionId } : {}),
+  };
+  return recipe === undefined || recipe.secrets.length === 0 ? dict : (without(dict, recipe.secrets) as ModelDict);
+}
+
+function configOf(
+  endpoint: Endpoint,
+  settings: ModelOptions,
+  recipe: EndpointRecipe | undefined,
+  withSchema: boolean,
+): EndpointConfigDict {
+  const { config } = endpoint;
+  const headers: Record<string, string> = {};
+  for (const [name, value] of Object.entries(config.defaultHeaders)) {
+    headers[name] = credentialHeader.test(name) ? redacted : value;
+  }
+  for (const name of recipe?.withheldHeaders ?? []) headers[name] = redacted;
+  const whole: EndpointConfigDict = {
+    name: config.name,
+    provider: config.provider,
+    base_url: config.baseUrl === null ? null : withoutLogin(config.baseUrl),
+    endpoint: config.endpoint,
+    method: config.method,
+    params: {},
+    content_type: config.contentType,
+    auth_type: config.authType,
+    default_headers: headers,
+    request_options: withSchema ? requestJsonSchema(endpoint) : null,
+    timeout: config.timeout,
+    max_retries: resilienceOf(settings, endpoint).retry?.maxRetries ?? 0,
+    openai_compatible: false,
+    requires_tokens: config.requiresTokens,
+    context_window: config.contextWindow,
+    kwargs: plainRecord(config.kwargs),
+    client_kwargs: {},
+    allow_local_network: recipe?.allowsLocalNetwork === true || isLocal(config.baseUrl),
+  };
+  return Object.fromEntries(Object.entries(whole).filter(([, value]) => value !== null)) as EndpointConfigDict;
+}
+
+function retryOf(settings: ModelOptions, endpoint: Endpoint): ModelDict['endpoint']['retry_config'] {
+  if (settings.retry === undefined) return null;
+  const { retry } = resilienceOf({ ...settings, retry: settings.retry ?? { maxRetries: 0 } }, endpoint);
+  if (retry === null) return null;
+  return {
+    max_retries: retry.maxRetries,
+    base_delay: retry.baseDelayMs / 1_000,
+    max_delay: retry.maxDelayMs / 1_000,
+    backoff_factor: retry.backoffFactor,
+    jitter: settings.retry?.jitter ?? true,
+    jitter_factor: settings.retry?.jitterFactor ?? 1,
+  };
+}
+
+function breakerOf(settings: ModelOptions, endpoint: Endpoint): ModelDict['endpoint']['circuit_breaker'] {
+  const { breaker } = resilienceOf(settings, endpoint);
+  if (breaker === null) return null;
+  return {
+    failure_threshold: breaker.failureThreshold,
+    recovery_time: breaker.recoveryMs / 1_000,
+    half_open_max_calls: breaker.halfOpenMaxCalls,
+    name: 'default',
+  };
+}
+
+function processorOf({ live }: WritableModel, settings: ModelOptions): ModelDict['processor_config'] {
+  const { queueCapacity, concurrency, window } = live.view().limits;
+  return {
+    queue_capacity: queueCapacity,
+    capacity_refresh_time: settings.capacityRefreshTime ?? 60,
+    interval: settings.interval ?? null,
+    limit_requests: window.requests,
+    limit_tokens: window.tokens,
+    concurrency_limit: concurrency,
+  };
+}
+
+function ownOptions(settings: ModelOptions, recipe: EndpointRecipe | undefined): ModelDictOptions {
+  const { onFull, windowMargin, fallbackOn, retry, breaker } = settings;
+  return {
+    ...(onFull === undefined ? {} : { on_full: onFull }),
+    ...(windowMargin === undefined ? {} : { window_margin: windowMargin }),
+    ...(fallbackOn === undefined ? {} : { fallback_on: [...fallbackOn] }),
+    ...(retry?.excludeCodes === undefined ? {} : { retry_exclude_codes: [...retry.excludeCodes] }),
+    ...(breaker?.excludeCodes === undefined ? {} : { breaker_exclude_codes: [...breaker.excludeCodes] }),
+    ...recipe?.options,
+  };
+}
+
+/** A copy as JSON can hold it; what it cannot (functions, bytes) is left out. */
+function plainRecord(record: Fields): Record<string, unknown> {
+  const plain = Object.entries(record).filter(([, value]) => typeof value !== 'function' && value !== undefined);
+  return writeValue(Object.fromEntries(plain)) as Record<string, unknown>;
+}
+
+function isLocal(baseUrl: string | null): boolean {
+  return baseUrl !== null && URL.canParse(baseUrl) && isLoopbackHost(new URL(baseUrl).hostname);
+}
+
+function withoutLogin(baseUrl: string): string {
+  if (!baseUrl.includes('@') || !URL.canParse(baseUrl)) return baseUrl;
+  const url = new URL(baseUrl);
+  url.username = '';
+  url.password = '';
+  return url.href.replace(/\/$/, '');
+}
+
+function without(value: unknown, secrets: readonly string[]): unknown {
+  if (typeof value === 'string') return secrets.reduce((text, secret) => text.replaceAll(secret, redacted), value);
+  if (Array.isArray(value)) return value.map((item) => without(item, secrets));
+  if (typeof value !== 'object' || value === null) return value;
+  return Object.fromEntries(Object.entries(value).map(([key, item]) => [key, without(item, secrets)]));
+}

@@ -25,13 +25,45 @@ export function checkRequest(schema: z.ZodObject | null, request: Fields, option
   const unknown = Object.keys(present).filter((name) => !(name in known));
   const [stranger] = unknown;
   if (stranger !== undefined && options.passthrough !== true) throw unknownField(stranger, present[stranger], known);
-  const result = schema.safeParse(unknown.length === 0 ? present : without(present, unknown));
+  const sought = unknown.length === 0 ? present : without(present, unknown);
+  const result = partOf(schema, sought).safeParse(sought);
   if (!result.success) throw firstIssue(result.error, present);
   const checked: Record<string, unknown> = result.data;
   for (const name of unknown) {
     if (options.reservedFields?.has(name) !== true) checked[name] = structuredCopy(present[name]);
   }
   return checked;
+}
+
+/** Sets of fields that are remembered for one schema; beyond it the whole schema is used. */
+const maxParts = 64;
+
+const parts = new WeakMap<z.ZodObject, Map<string, z.ZodObject>>();
+
+/**
+ * The part of a schema that a request needs: the fields it has, and those it must have. Most requests have three of thirty fields, and looking
+ * at the absent ones costs more than all else that is done for a call.
+ */
+function partOf(schema: z.ZodObject, request: Fields): z.ZodObject {
+  // What is checked across fields needs all of them.
+  if ((schema.def.checks?.length ?? 0) > 0) return schema;
+  const known = parts.get(schema) ?? new Map<string, z.ZodObject>();
+  parts.set(schema, known);
+  const key = Object.keys(request).join();
+  const part = known.get(key);
+  if (part !== undefined) return part;
+  if (known.size >= maxParts) return schema;
+  const needed = Object.keys(schema.shape).filter((name) => name in request || !isOptional(schema.shape[name]));
+  const mask = Object.fromEntries(needed.map((name) => [name, true]));
+  // The names come from the schema itself, which the type of `pick` cannot know here.
+  const made = schema.pick(mask as Parameters<typeof schema.pick>[0]);
+  known.set(key, made);
+  return made;
+}
+
+/** True for a field that may be absent and then stays so; one with a default appears by itself. */
+function isOptional(field: z.core.$ZodType | undefined): boolean {
+  return field?._zod.optin === 'optional' && field._zod.optout === 'optional';
 }
 
 /** Names an unknown field and the valid one that looks most like it. */

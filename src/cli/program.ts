@@ -46,6 +46,7 @@ const commands: Readonly<Record<string, () => Promise<AddCommand>>> = {
   state: async () => (await import('./state.ts')).addState,
   control: async () => (await import('./control.ts')).addControl,
   watch: async () => (await import('./watch.ts')).addWatch,
+  asyncapi: async () => (await import('./asyncapi.ts')).addAsyncApi,
   doctor: async () => (await import('./doctor.ts')).addDoctor,
 };
 

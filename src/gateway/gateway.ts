@@ -12,6 +12,7 @@ import { addHealth } from './health.ts';
 import { addModels } from './imodels.ts';
 import { isLocalOnly } from './loopback.ts';
 import { messages } from './messages.ts';
+import { addMetrics } from './metrics.ts';
 import { addModelList } from './model-list.ts';
 import { responses } from './responses.ts';
 import { createServer } from './server.ts';
@@ -73,6 +74,7 @@ export async function startGateway(
   addModelList(server, host);
   addModels(server, host);
   addCalls(server, host, settings);
+  await addMetrics(server, host);
   const port = await listen(server, address, settings.port ?? 8_080);
   const close = async (): Promise<void> => {
     stop();

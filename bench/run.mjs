@@ -3,8 +3,9 @@ import { actor } from './actor.mjs';
 import { cancel } from './cancel.mjs';
 import { http } from './http.mjs';
 import { nats } from './nats.mjs';
+import { window } from './window.mjs';
 
-const benches = { actor, http, nats, cancel };
+const benches = { actor, http, nats, cancel, window };
 const names = process.argv.slice(2);
 for (const name of names.length > 0 ? names : Object.keys(benches)) {
   const bench = benches[name];

@@ -37,6 +37,7 @@ async function serveBurst(host: string, first: number, rest: number): Promise<nu
     limitRequests: 20,
     interval: 1,
     queueCapacity: 200,
+    retry: null,
   });
   const request = { messages: [{ role: 'user', content: 'hello' }] };
   const calls = Array.from({ length: first }, () => model.invoke(request));

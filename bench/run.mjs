@@ -3,9 +3,10 @@ import { actor } from './actor.mjs';
 import { cancel } from './cancel.mjs';
 import { http } from './http.mjs';
 import { nats } from './nats.mjs';
+import { stream } from './stream.mjs';
 import { window } from './window.mjs';
 
-const benches = { actor, http, nats, cancel, window };
+const benches = { actor, http, nats, stream, cancel, window };
 const names = process.argv.slice(2);
 for (const name of names.length > 0 ? names : Object.keys(benches)) {
   const bench = benches[name];

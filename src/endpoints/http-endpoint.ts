@@ -12,6 +12,7 @@ import type { Endpoint, EndpointConfig, EndpointJob, EndpointReply, Fields } fro
 import { type Protocol, type SideRequests, VendorFault } from './protocol.ts';
 import { checkRequest } from './request-check.ts';
 import { StreamReader } from './stream-reader.ts';
+import { errorWithoutSecret, withoutSecret } from './without-secret.ts';
 
 /** A key and where it came from. */
 export interface ResolvedKey {
@@ -108,7 +109,7 @@ export class HttpEndpoint implements Endpoint {
       return await protocol.around(this.#sideRequests(job, resolved), exchange);
     } catch (error) {
       if (!(error instanceof VendorFault)) throw error;
-      throw this.#failure(error, resolved);
+      throw errorWithoutSecret(this.#failure(error, resolved), resolved.key);
     }
   }
 
@@ -141,9 +142,10 @@ export class HttpEndpoint implements Endpoint {
       if (answer !== null && open.reader !== null) return { response: open.reader.response(), view: answer.view() };
       return this.#read(reply, answer);
     } catch (error) {
-      const thrown = error instanceof VendorFault ? this.#failure(error, resolved) : error;
+      const said = error instanceof VendorFault ? this.#failure(error, resolved) : error;
+      const thrown = errorWithoutSecret(said, resolved.key);
       if (open.reader !== null && !(job.abortSource ?? job.signal).aborted && IModelError.is(thrown)) {
-        answer?.fail(thrown.failure, error instanceof VendorFault ? error.raw : undefined);
+        answer?.fail(thrown.failure, error instanceof VendorFault ? withoutSecret(error.raw, resolved.key) : undefined);
       }
       // What had arrived is the call's, however it ends: it has been paid for.
       if (open.reader !== null && answer !== null && IModelError.is(thrown)) {

@@ -74,3 +74,31 @@ export function printValue(value: unknown): string {
   }
   return `\`${text.length > 80 ? `${text.slice(0, 80)}…` : text}\` (${Array.isArray(value) ? 'array' : typeof value})`;
 }
+
+/** Names whose values are never printed. */
+const secretNames = /key|token(?!s)|secret|password|authorization|cookie|header/i;
+
+/**
+ * Writes one field of a value into an error message, as {@link printValue}; what has the name of a secret is not shown.
+ *
+ * @param value - What holds the field.
+ * @param path - Where in it, by names and positions.
+ */
+export function printField(value: unknown, path: readonly PropertyKey[]): string {
+  let inner = value;
+  for (const key of path) inner = (inner as Record<PropertyKey, unknown> | null | undefined)?.[key];
+  // A number is no secret: `limitTokens: -1` is shown.
+  const mayBeSecret = typeof inner === 'string' || (typeof inner === 'object' && inner !== null);
+  if (mayBeSecret && path.some((key) => secretNames.test(String(key)))) return '(hidden)';
+  return printValue(typeof inner === 'object' ? withoutSecrets(inner) : inner);
+}
+
+function withoutSecrets(value: unknown): unknown {
+  try {
+    const hide = (key: string, item: unknown) =>
+      typeof item === 'string' && secretNames.test(key) ? '(hidden)' : item;
+    return JSON.parse(JSON.stringify(value, hide) ?? 'null');
+  } catch {
+    return Object.prototype.toString.call(value);
+  }
+}

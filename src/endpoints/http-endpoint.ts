@@ -266,17 +266,20 @@ export class HttpEndpoint implements Endpoint {
  */
 export function joinUrl(baseUrl: string, path: string): URL {
   const url = URL.canParse(baseUrl) ? new URL(baseUrl) : null;
-  if (url === null || !/^https?:$/.test(url.protocol)) {
-    throw IModelError.of('config', `Expected \`baseUrl\` to be an http or https URL, got \`${baseUrl}\``, {
-      field: 'baseUrl',
-      value: baseUrl,
-    });
-  }
+  if (url === null || !/^https?:$/.test(url.protocol)) throw badBaseUrl('an http or https URL', baseUrl);
+  // They would be left out without a word, and stand in every dict.
+  if (url.username !== '' || url.password !== '') throw badBaseUrl('a URL without user name and password', baseUrl);
   url.pathname = [url.pathname.replace(/\/+$/, ''), path.replace(/^\/+|\/+$/g, '')]
     .filter((part) => part !== '')
     .join('/');
   url.hash = '';
   return url;
+}
+
+function badBaseUrl(expected: string, baseUrl: string): IModelError {
+  const value = baseUrl.replace(/^([a-z][a-z0-9+.-]*:\/\/)?[^/?#]*@/i, '$1(hidden)@').replace(/\?.*$/, '?(hidden)');
+  const message = `Expected \`baseUrl\` to be ${expected}, got \`${value}\``;
+  return IModelError.of('config', message, { field: 'baseUrl', value });
 }
 
 function withoutNames(fields: Fields, names: readonly string[]): Fields {

@@ -1,5 +1,5 @@
 import type { z } from 'zod';
-import { IModelError, printValue } from '../errors.ts';
+import { IModelError, printField } from '../errors.ts';
 import type { Fields } from './endpoint.ts';
 import { nearest } from './nearest.ts';
 
@@ -70,20 +70,18 @@ function isOptional(field: z.core.$ZodType | undefined): boolean {
 function unknownField(name: string, value: unknown, known: Fields): IModelError {
   const like = nearest(name, Object.keys(known));
   const hint = like === null ? '' : `; did you mean \`${like}\`?`;
-  const message = `Unknown field \`${name}\`, got ${printValue(value)}${hint} (\`passthrough: true\` sends it anyway)`;
-  return IModelError.of('invalid_request', message, { path: name, value: printValue(value) });
+  const got = printField({ [name]: value }, [name]);
+  const message = `Unknown field \`${name}\`, got ${got}${hint} (\`passthrough: true\` sends it anyway)`;
+  return IModelError.of('invalid_request', message, { path: name, value: got });
 }
 
 function firstIssue(error: z.ZodError, request: Fields): IModelError {
   const [issue] = error.issues;
   const path = issue === undefined ? [] : deepest(issue);
-  const value = path.reduce<unknown>(
-    (at, key) => (typeof at === 'object' && at !== null ? Reflect.get(at, key) : undefined),
-    request,
-  );
   const name = path.map(String).join('.');
-  const message = `Invalid field \`${name}\`: ${issue?.message ?? 'not valid'}, got ${printValue(value)}`;
-  return IModelError.of('invalid_request', message, { path: name, value: printValue(value) });
+  const got = printField(request, path);
+  const message = `Invalid field \`${name}\`: ${issue?.message ?? 'not valid'}, got ${got}`;
+  return IModelError.of('invalid_request', message, { path: name, value: got });
 }
 
 /** The path of an issue, into the branch of a union that got furthest. */

@@ -13,7 +13,7 @@ import type { PreEventCreateHook } from './hooks/hook.ts';
 import { takeOverrides } from './hooks/overrides.ts';
 import { asRegistry, type HookRegistry, type HookRegistryOptions } from './hooks/registry.ts';
 import { ApiCalling } from './runtime/api-calling.ts';
-import { checked, checkedCallOptions } from './runtime/checked.ts';
+import { checked, checkedCallOptions, clonedMetadata, refuseNoRequest } from './runtime/checked.ts';
 import { ChunkBuffer, discardingSink } from './runtime/chunk-buffer.ts';
 import { makeByRecipe, recipeOf } from './runtime/endpoint-recipe.ts';
 import { LiveModel } from './runtime/live-model.ts';
@@ -111,7 +111,7 @@ export class iModel implements AsyncDisposable {
     const clock = functions.clock ?? systemClock;
     this.id = settings.id ?? randomUUID();
     this.createdAt = settings.createdAt ?? clock.now() / 1_000;
-    this.providerMetadata = structuredClone(settings.providerMetadata ?? {});
+    this.providerMetadata = clonedMetadata(settings.providerMetadata ?? {});
     this.#process = functions.streamingProcessFunc ?? null;
     this.endpoint = resolveEndpoint(settings, functions, provider);
     this.hookRegistry = asRegistry(functions.hookRegistry);
@@ -248,6 +248,7 @@ export class iModel implements AsyncDisposable {
    */
   createApiCalling(request: Fields = {}, options: Pick<CallOptions, 'callId'> = {}): ApiCalling {
     checkedCallOptions(options);
+    refuseNoRequest(request);
     const transport: Record<string, unknown> = {};
     const { request: own, overrides } = takeOverrides(request);
     let body = own;
@@ -295,6 +296,7 @@ export class iModel implements AsyncDisposable {
     if (request instanceof ApiCalling) {
       call = request;
     } else {
+      refuseNoRequest(request);
       const { stream: _stream, ...body } = request;
       this.#refuseUsedId(settings.callId);
       const own = 'stream' in request ? body : request;
@@ -328,6 +330,7 @@ export class iModel implements AsyncDisposable {
         throw IModelError.of('conflict', `Call ${call.id} was started before`, { callId: call.id });
       }
     } else {
+      refuseNoRequest(request);
       this.#refuseUsedId(settings.callId);
       call = this.createApiCalling({ ...request, stream: true }, settings);
     }

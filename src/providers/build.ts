@@ -1,3 +1,4 @@
+import { endpointOptions } from '../../schemas/imodel.ts';
 import type { Endpoint, EndpointConfig, Fields } from '../endpoints/endpoint.ts';
 import { HttpEndpoint, joinUrl } from '../endpoints/http-endpoint.ts';
 import type { HttpEndpointKind } from '../endpoints/protocol.ts';
@@ -43,6 +44,7 @@ const reservedFields: ReadonlySet<string> = new Set([
  * or not allowed, a time that is not positive.
  */
 export function buildEndpoint({ provider, kind }: EndpointMatch, options: EndpointOptions): Endpoint {
+  refuseWrongOptions(options);
   if (!isHttpKind(kind)) return asConfigError(() => kind.create(options));
   const { env = process.env, passthrough = false } = options;
   const baseUrl = baseUrlOf(provider, kind, options);
@@ -76,6 +78,12 @@ export function buildEndpoint({ provider, kind }: EndpointMatch, options: Endpoi
     ...(idleTimeout === undefined ? {} : { idleTimeoutMs: idleTimeout * 1_000 }),
     ...(options.onWarning === undefined ? {} : { onWarning: options.onWarning }),
   });
+}
+
+/** The types say so already, but not to whoever writes JavaScript or reads options from somewhere. */
+function refuseWrongOptions(options: EndpointOptions): void {
+  const data = Object.entries(options).filter(([name]) => name in endpointOptions.shape);
+  asConfigError(() => checkRequest(endpointOptions, Object.fromEntries(data)));
 }
 
 function baseUrlOf(provider: Provider, kind: HttpEndpointKind, options: EndpointOptions): string {

@@ -22,6 +22,7 @@ export function inferProvider(
 ): InferredProvider {
   const given = provider?.trim() ?? '';
   if (given !== '') return { provider: given, model: model ?? undefined };
+  if (typeof model !== 'string' && model !== undefined && model !== null) throw noProvider(model);
   if (model === undefined || model === null || model === '') throw noProvider(provider);
   const slash = model.indexOf('/');
   if (slash === -1) {

@@ -1,9 +1,6 @@
 import type { z } from 'zod';
 import { type CallOptions, callOptions } from '../../schemas/imodel.ts';
-import { IModelError, printValue } from '../errors.ts';
-
-/** Names whose values are never printed. */
-const secretNames = /key|token(?!s)|secret|password|authorization|cookie|header/i;
+import { IModelError, printField, printValue } from '../errors.ts';
 
 /**
  * Checks what a caller gave us, strictly.
@@ -34,27 +31,29 @@ export function checked<S extends z.ZodType>(
   throw IModelError.of('invalid_request', message, { path: field, value: got });
 }
 
+/** Refuses what is no request at all, before anybody looks for its fields. */
+export function refuseNoRequest(request: unknown): void {
+  if (typeof request === 'object' && request !== null && !Array.isArray(request)) return;
+  const value = printValue(request);
+  throw IModelError.of('invalid_request', `Expected a request to be an object of fields, got ${value}`, { value });
+}
+
+/** The caller's own data, so that neither side changes the other's. @throws IModelError `config` for code, which cannot be written down. */
+export function clonedMetadata(metadata: Record<string, unknown>): Record<string, unknown> {
+  try {
+    return structuredClone(metadata);
+  } catch (cause) {
+    const message = `Expected option \`providerMetadata\` to be plain data: ${(cause as Error).message}`;
+    throw IModelError.of('config', message, { field: 'providerMetadata' }, { cause });
+  }
+}
+
 /** The options of one call, checked; the same object when there are none, as for most calls. */
 export function checkedCallOptions(options: CallOptions): CallOptions {
+  if (typeof options !== 'object' || options === null) {
+    const value = printValue(options);
+    throw IModelError.of('invalid_request', `Expected the options of a call to be an object, got ${value}`, { value });
+  }
   for (const _name in options) return checked(callOptions, options, 'call option', 'invalid_request');
   return options;
-}
-
-function printField(value: unknown, path: readonly string[]): string {
-  let inner = value;
-  for (const key of path) inner = (inner as Record<string, unknown> | null | undefined)?.[key];
-  // A number is no secret: `limitTokens: -1` is shown.
-  const mayBeSecret = typeof inner === 'string' || (typeof inner === 'object' && inner !== null);
-  if (mayBeSecret && path.some((key) => secretNames.test(key))) return '(hidden)';
-  return printValue(typeof inner === 'object' ? withoutSecrets(inner) : inner);
-}
-
-function withoutSecrets(value: unknown): unknown {
-  try {
-    const hide = (key: string, item: unknown) =>
-      typeof item === 'string' && secretNames.test(key) ? '(hidden)' : item;
-    return JSON.parse(JSON.stringify(value, hide) ?? 'null');
-  } catch {
-    return Object.prototype.toString.call(value);
-  }
 }

@@ -1,7 +1,7 @@
 import { type ModelOptions, modelOptionNames, toSnakeCase } from '../../schemas/imodel.ts';
 import type { ModelDictOptions } from '../../schemas/snapshot.ts';
 import type { Endpoint, Fields } from '../endpoints/endpoint.ts';
-import { IModelError, printValue } from '../errors.ts';
+import { IModelError, printField, printValue } from '../errors.ts';
 import type { IModelFunctions, IModelOptions } from '../imodel.ts';
 import { type CreateEndpointOptions, createEndpoint } from '../providers/create.ts';
 import { inferProvider } from '../providers/infer.ts';
@@ -41,7 +41,7 @@ export function splitOptions(options: IModelOptions): SplitOptions {
   const functions: Record<string, unknown> = {};
   const provider: Record<string, unknown> = {};
   for (const [name, value] of Object.entries(options)) {
-    if (value === undefined) continue;
+    if (value === undefined || (name === 'endpoint' && value === null)) continue;
     if ((functionNames as readonly string[]).includes(name) || (name === 'endpoint' && typeof value === 'object')) {
       functions[name] = value;
     } else if ((modelOptionNames as readonly string[]).includes(name)) {
@@ -51,15 +51,32 @@ export function splitOptions(options: IModelOptions): SplitOptions {
       provider[name] = value;
     }
   }
-  const { streamingProcessFunc } = functions;
-  if (streamingProcessFunc != null && typeof streamingProcessFunc !== 'function') {
-    const value = printValue(streamingProcessFunc);
-    throw IModelError.of('config', `Expected \`streamingProcessFunc\` to be a function, got ${value}`, {
-      field: 'streamingProcessFunc',
-      value,
-    });
-  }
+  for (const [field, value] of Object.entries(functions)) refuseStranger(field, value);
   return { own, functions, provider };
+}
+
+/** What an option that holds code must be able to do, for those that are handed on as they are. */
+const requiredMethods: Readonly<Record<string, readonly string[]>> = {
+  endpoint: ['prepare', 'estimateTokens', 'run', 'close'],
+  clock: ['now', 'setTimeout', 'clearTimeout'],
+  bus: ['publish', 'subscribe', 'request'],
+  env: [],
+};
+
+function refuseStranger(field: string, value: unknown): void {
+  if (value === null) return;
+  if (field === 'streamingProcessFunc' && typeof value !== 'function') throw stranger(field, 'a function', value);
+  const methods = requiredMethods[field];
+  if (methods === undefined) return;
+  if (typeof value !== 'object') throw stranger(field, 'an object', value);
+  const missing = methods.find((name) => typeof Reflect.get(value, name) !== 'function');
+  if (missing !== undefined) throw stranger(field, `to have a method \`${missing}\``, value);
+}
+
+function stranger(field: string, expected: string, got: unknown): IModelError {
+  const value = printField({ [field]: got }, [field]);
+  const what = expected.startsWith('to ') ? expected : `to be ${expected}`;
+  return IModelError.of('config', `Expected \`${field}\` ${what}, got ${value}`, { field, value });
 }
 
 /** The endpoint that options name, or the one that was handed over. */

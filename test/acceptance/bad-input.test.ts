@@ -1,0 +1,179 @@
+import { describe, expect, it } from 'vitest';
+import { failure as failureSchema } from '../../schemas/failure.ts';
+import { IModelError, iModel } from '../../src/index.ts';
+import { timedModel } from './timed-endpoint.ts';
+
+const openai = { model: 'openai/gpt-4o', apiKey: 'sk-of-nobody', baseUrl: 'http://127.0.0.1:9' };
+
+/** What a call throws or rejects with; fails when it does neither. */
+async function refusal(act: () => unknown): Promise<IModelError> {
+  try {
+    await act();
+  } catch (error) {
+    // Whatever is wrong with the input, the error is ours, and can travel.
+    if (!IModelError.is(error)) throw error;
+    failureSchema.parse(error.failure);
+    return error;
+  }
+  throw new Error('Expected a refusal');
+}
+
+// The types refuse most of what follows; what is tested is what JavaScript and files can pass.
+const build = (options: unknown): iModel => new iModel(options as never);
+
+describe('options of an iModel', () => {
+  it.each([
+    ['limitRequest', 5],
+    ['temprature', 0.5],
+    ['max_token', 10],
+  ])('refuses the unknown option %s and prints its value', async (field, value) => {
+    const { failure } = await refusal(() => build({ ...openai, [field]: value }));
+    expect(failure).toMatchObject({ code: 'config', field });
+    expect(failure.message).toContain(`\`${field}\``);
+    expect(failure.message).toContain(String(value));
+  });
+
+  it.each(['limit_requests', 'queue_capacity', 'api_key', 'base_url'])(
+    'refuses %s, which is how files spell it',
+    async (field) => {
+      const { failure } = await refusal(() => build({ ...openai, [field]: 5 }));
+      expect(failure).toMatchObject({ code: 'config', field });
+      expect(failure.message).toMatch(/camelCase/);
+    },
+  );
+
+  it.each([
+    ['provider', 5],
+    ['endpoint', 5],
+    ['endpoint', {}],
+    ['baseUrl', 5],
+    ['baseUrl', 'ftp://host'],
+    ['baseUrl', 'no url'],
+    ['apiKey', 5],
+    ['apiKey', ''],
+    ['queueCapacity', '10'],
+    ['onFull', 'explode'],
+    ['windowMargin', -1],
+    ['interval', '1'],
+    ['createdAt', 'today'],
+    ['id', 5],
+    ['exitHook', 'yes'],
+    ['providerMetadata', 5],
+    ['providerMetadata', { code: () => 1 }],
+    ['streamingProcessFunc', 5],
+    ['hookRegistry', 5],
+    ['fallbacks', 5],
+    ['clock', {}],
+    ['clock', 5],
+    ['env', 5],
+    ['bus', {}],
+    ['retry.maxRetries', undefined, { retry: { maxRetries: -1 } }],
+    ['retry.max', undefined, { retry: { max: 1 } }],
+    ['breaker.failureThreshold', undefined, { breaker: { failureThreshold: 0 } }],
+    ['timeout', -5],
+    ['timeout', 'soon'],
+    ['passthrough', 'yes'],
+    ['headers', 'x-team: a'],
+    ['headers.x-team', undefined, { headers: { 'x-team': 5 } }],
+    ['temperature', 'hot'],
+  ])('refuses %s of %j', async (field, value, options: Record<string, unknown> = { [field]: value }) => {
+    const { failure } = await refusal(() => build({ ...openai, ...options }));
+    expect(failure).toMatchObject({ code: 'config', field, retryable: false });
+    expect(failure.message).toContain(field);
+  });
+
+  it.each([[null], [undefined], ['openai/gpt-4o'], [5], [['openai/gpt-4o']]])(
+    'refuses %j as options',
+    async (options) => {
+      expect((await refusal(() => build(options))).code).toBe('config');
+    },
+  );
+
+  it.each([5, {}, true])('refuses %j as a model', async (model) => {
+    for (const options of [{ model }, { model, provider: 'openai' }]) {
+      expect((await refusal(() => build(options))).failure).toMatchObject({ code: 'config' });
+    }
+  });
+
+  it.each(['a.b', '*', '>', 'a b', '', 'ü', 'x'.repeat(65), 'a\nb'])('refuses the id %j', async (id) => {
+    const { failure } = await refusal(() => build({ ...openai, id }));
+    expect(failure).toMatchObject({ code: 'config', field: 'id' });
+  });
+
+  it('takes null for options that have a default', () => {
+    const absent = Object.fromEntries(
+      ['provider', 'baseUrl', 'endpoint', 'queueCapacity', 'interval', 'limitRequests', 'limitTokens', 'retry'].map(
+        (name) => [name, null],
+      ),
+    );
+    expect(build({ model: 'openai/gpt-4o', ...absent }).state.queue.capacity).toBe(100);
+  });
+});
+
+describe('requests', () => {
+  it.each([[null], ['hello'], [5], [['hello']], [() => ({})]])('refuses %j as a request', async (request) => {
+    const { model, endpoint } = timedModel();
+    for (const act of [
+      () => model.invoke(request as never),
+      () => model.stream(request as never),
+      () => model.createApiCalling(request as never),
+    ]) {
+      const { failure } = await refusal(act);
+      expect(failure).toMatchObject({ code: 'invalid_request', retryable: false });
+    }
+    expect(endpoint.starts).toEqual([]);
+    expect(model.state.counters.submitted).toBe(0);
+  });
+
+  it.each([
+    ['messages', 'hi'],
+    ['messages.0.role', [{ content: 'no role' }], 'messages'],
+    ['temperature', 'hot'],
+    ['temprature', 1],
+  ])('names the field %s that does not fit', async (path, value, field = path) => {
+    const model = build(openai);
+    const { failure } = await refusal(() => model.invoke({ messages: [], [field]: value }));
+    expect(failure).toMatchObject({ code: 'invalid_request', path });
+    expect(failure.message).toContain(`\`${path}\``);
+    expect(model.state.counters.submitted).toBe(0);
+  });
+});
+
+describe('options of a call', () => {
+  it.each([
+    ['timeout', 5],
+    ['timeoutMs', 0],
+    ['timeoutMs', -1],
+    ['timeoutMs', '5'],
+    ['timeoutMs', Number.NaN],
+    ['queueTimeoutMs', 0],
+    ['signal', {}],
+    ['priority', 11],
+    ['priority', 0.5],
+    ['caller', 'x'.repeat(257)],
+    ['callId', 'a.b'],
+    ['callId', '*'],
+    ['callId', '>'],
+    ['callId', ''],
+    ['raiseOnError', 'yes'],
+  ])('refuses %s of %j', async (path, value) => {
+    const { model, endpoint } = timedModel();
+    const options = { [path]: value } as never;
+    for (const act of [() => model.invoke({}, options), () => model.stream({}, options)]) {
+      const { failure } = await refusal(act);
+      expect(failure).toMatchObject({ code: 'invalid_request', path });
+      expect(failure.message).toContain(`\`${path}\``);
+    }
+    if (path === 'callId') {
+      expect((await refusal(() => model.createApiCalling({}, options))).failure).toMatchObject({ path });
+    }
+    expect(endpoint.starts).toEqual([]);
+  });
+
+  it.each([[null], ['x'], [5]])('refuses %j as options', async (options) => {
+    const { model } = timedModel();
+    for (const act of [() => model.invoke({}, options as never), () => model.stream({}, options as never)]) {
+      expect((await refusal(act)).code).toBe('invalid_request');
+    }
+  });
+});

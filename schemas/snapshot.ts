@@ -9,7 +9,7 @@ const limit = z.int('a whole number').min(1, 'at least 1').nullish();
 const seconds = z.number('a number').positive('above 0');
 
 /** How failed attempts are made again, in the reference's keys; times in seconds. */
-export const retryConfig = z.object({
+const retryConfig = z.object({
   max_retries: z.int('a whole number').min(0, 'at least 0').optional(),
   base_delay: seconds.optional(),
   max_delay: z.number('a number').nonnegative('at least 0').optional(),
@@ -19,7 +19,7 @@ export const retryConfig = z.object({
 });
 
 /** When a breaker opens and closes, in the reference's keys; times in seconds. */
-export const circuitBreaker = z.object({
+const circuitBreaker = z.object({
   failure_threshold: z.int('a whole number').min(1, 'at least 1').optional(),
   recovery_time: seconds.optional(),
   half_open_max_calls: z.int('a whole number').min(1, 'at least 1').optional(),
@@ -54,7 +54,7 @@ export const endpointConfigDict = z.looseObject({
 export type EndpointConfigDict = z.infer<typeof endpointConfigDict>;
 
 /** What bounds an iModel's calls, in the reference's keys. */
-export const processorConfig = z.object({
+const processorConfig = z.object({
   queue_capacity: limit,
   capacity_refresh_time: seconds.nullish(),
   interval: seconds.nullish(),

@@ -7,7 +7,7 @@ import type { HookOverrides } from './overrides.ts';
 import type { RegisteredHooks } from './registry.ts';
 
 /** Seconds that a post hook has when its call was ended, rather than ended by itself: somebody waits for the slot. */
-export const teardownGrace = 5;
+const teardownGrace = 5;
 
 /** What the hooks of a call work with. */
 export interface CallHooksOptions {

@@ -13,10 +13,13 @@ function roundTrip(payload: unknown, contentType?: ContentType): unknown {
   return decodeBody(body.bytes, type, 'test');
 }
 
+/** Any JSON value but one with the key `__proto__`, which is dropped on purpose; that has a test of its own. */
+const jsonWithoutProto = fc.jsonValue({ maxDepth: 5 }).filter((value) => !JSON.stringify(value).includes('__proto__'));
+
 describe('bodies', () => {
   it('come back as JSON, when sent as such', () => {
     fc.assert(
-      fc.property(fc.jsonValue({ maxDepth: 5 }), (value) => {
+      fc.property(jsonWithoutProto, (value) => {
         const plain = JSON.parse(JSON.stringify(value)) as unknown;
         expect(roundTrip(plain, 'application/json')).toEqual(plain);
       }),
@@ -25,7 +28,7 @@ describe('bodies', () => {
 
   it('come back as MessagePack, when sent as such', () => {
     fc.assert(
-      fc.property(fc.jsonValue({ maxDepth: 5 }), (value) => {
+      fc.property(jsonWithoutProto, (value) => {
         const plain = JSON.parse(JSON.stringify(value)) as unknown;
         expect(roundTrip(plain, 'application/msgpack')).toEqual(plain);
       }),

@@ -1,5 +1,4 @@
 import { z } from 'zod';
-import { failure } from './failure.ts';
 
 /**
  * What a chunk is a piece of. `system` comes first where it comes; agents send further ones, with `metadata.event`, for what is neither answer
@@ -133,6 +132,3 @@ export interface AnswerView {
   /** Null when the vendor reported none. */
   readonly usage: Usage | null;
 }
-
-/** The metadata of an `error` chunk. */
-export const errorMetadata = z.looseObject({ failure: failure.optional() });

@@ -1,6 +1,3 @@
-/** The lowest and highest priority a call can have; higher is served first, 0 is the default. */
-export const priorityRange = { lowest: -10, highest: 10 } as const;
-
 /**
  * What the queue needs of the things it holds. The links belong to the queue: an entry is in at most one queue at a time, so it
  * carries its place itself and leaves in constant time.
@@ -8,7 +5,7 @@ export const priorityRange = { lowest: -10, highest: 10 } as const;
 export interface QueueEntry<T> {
   /** Who is waiting; callers within one priority get equal shares. */
   readonly caller: string;
-  /** Whole number within {@link priorityRange}. */
+  /** Whole number from -10 to 10; higher is served first. */
   readonly priority: number;
   /** What serving this entry takes from its caller's share, above 0. */
   readonly cost: number;
@@ -47,7 +44,7 @@ interface Lane<T> {
  */
 export class FairQueue<T extends QueueEntry<T>> {
   #size = 0;
-  /** Highest priority first. Lanes are few (see {@link priorityRange}) and made when first used. */
+  /** Highest priority first. Lanes are few (priorities go from -10 to 10) and made when first used. */
   readonly #lanes: Lane<T>[] = [];
 
   get size(): number {

@@ -13,12 +13,12 @@ export interface NatsFlags {
 }
 
 /** `--nats URL`, or the variable `NATS_URL`. */
-export function natsOption(description: string): Option {
+function natsOption(description: string): Option {
   return new Option('--nats <url>', description).env('NATS_URL');
 }
 
 /** `--creds FILE`. */
-export function credentialsOption(): Option {
+function credentialsOption(): Option {
   return new Option('--creds <file>', 'credentials file for the NATS server (JWT and seed)');
 }
 

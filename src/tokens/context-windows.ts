@@ -11,7 +11,7 @@ const unknownContextWindow = 128_000;
  * {@link https://ai.google.dev/gemini-api/docs/models}, {@link https://console.groq.com/docs/models},
  * {@link https://api-docs.deepseek.com}, {@link https://docs.perplexity.ai} (all read 2026-11)
  */
-export const contextWindows: ModelTable<number> = {
+const contextWindows: ModelTable<number> = {
   'gpt-5.5': 1_050_000,
   'gpt-5.4': 1_050_000,
   'gpt-5.2': 400_000,

@@ -73,7 +73,11 @@ describe('random arrivals through a whole iModel', () => {
       concurrencyLimit: fc.option(fc.integer({ min: 1, max: 6 })),
     });
     const arrival = fc.record({
-      gap: fc.oneof(fc.constant(0), fc.nat({ max: 4_000 }), fc.nat({ max: 400 }).map((eighths) => eighths / 8)),
+      gap: fc.oneof(
+        fc.constant(0),
+        fc.nat({ max: 4_000 }),
+        fc.nat({ max: 400 }).map((eighths) => eighths / 8),
+      ),
       takesMs: fc.nat({ max: 2_000 }),
     });
     await fc.assert(

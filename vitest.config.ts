@@ -7,6 +7,8 @@ export default defineConfig({
     globalSetup: ['test/nats-server.ts', 'test/build.ts'],
     testTimeout: 30_000,
     hookTimeout: 60_000,
+    // Many tests use real servers, sockets and processes: in CI one that fails is tried once more, and the report shows that it was.
+    retry: process.env.CI ? 1 : 0,
     // Two cores: more workers only make sockets and timers late.
     maxWorkers: 2,
     // A test that leaves a key or a configuration of the machine in reach could send a real request.

@@ -81,7 +81,10 @@ export const modelOptions = z.object({
   breaker: breakerOptions.nullish(),
   /** Failures for which fallbacks are tried, beside all that are retryable. */
   fallbackOn: z.array(failureCode).optional(),
-  /** Seconds added to the rate window against jitter between here and the vendor. @defaultValue 0.5 % of the window, at least 0.01 */
+  /**
+   * Seconds added to the rate window against jitter between here and the vendor. Unless it is 0, a unit of a vendor that replies promptly is
+   * also held until its reply begins, at most a quarter of a second. @defaultValue 0.5 % of the window, at least 0.01
+   */
   windowMargin: z.number().nonnegative('at least 0').optional(),
 });
 

@@ -30,13 +30,19 @@ export interface OpenRequest {
 }
 
 interface Entry extends OpenRequest {
-  readonly resolve: (message: Message) => void;
-  readonly reject: (error: unknown) => void;
+  /** Undefined once it has ended. */
+  ends: Ends | undefined;
   readonly timeoutMs: number | undefined;
   /** Epoch milliseconds, whole, so that requests can share it. */
   readonly dueAt: number | undefined;
-  readonly signal: AbortSignal | undefined;
-  readonly onAbort: (() => void) | undefined;
+  signal: AbortSignal | undefined;
+  onAbort: (() => void) | undefined;
+}
+
+/** The two ways in which a promise ends. */
+interface Ends {
+  readonly resolve: (message: Message) => void;
+  readonly reject: (error: unknown) => void;
 }
 
 /** What {@link Requests.open} takes. */
@@ -81,8 +87,7 @@ export class Requests {
         detached: false,
         idempotent: false,
         release: undefined,
-        resolve,
-        reject,
+        ends: { resolve, reject },
         timeoutMs,
         dueAt: timeoutMs === undefined ? undefined : Math.ceil(this.#clock.now() + timeoutMs),
         signal,
@@ -98,16 +103,16 @@ export class Requests {
 
   /** Ends a request with its reply. @returns False when it has ended already or never was. */
   settle(token: string, message: Message): boolean {
-    const entry = this.#take(token);
-    entry?.resolve(message);
-    return entry !== undefined;
+    const ends = this.#take(token);
+    ends?.resolve(message);
+    return ends !== undefined;
   }
 
   /** Ends a request with an error. */
   fail(token: string, error: unknown): boolean {
-    const entry = this.#take(token);
-    entry?.reject(error);
-    return entry !== undefined;
+    const ends = this.#take(token);
+    ends?.reject(error);
+    return ends !== undefined;
   }
 
   /** An open request. */
@@ -129,7 +134,7 @@ export class Requests {
     return new Promise((resolve) => this.#settled.push(resolve));
   }
 
-  #take(token: string): Entry | undefined {
+  #take(token: string): Ends | undefined {
     const entry = this.#open.get(token);
     if (entry === undefined) return undefined;
     this.#open.delete(token);
@@ -137,7 +142,15 @@ export class Requests {
     if (entry.dueAt !== undefined) this.#unwatch(entry, entry.dueAt);
     if (entry.outgoing !== undefined) entry.outgoing.abandoned = true;
     entry.release?.();
-    return entry;
+    const { ends } = entry;
+    // A map is rebuilt every few deletions, and the tables it leaves behind keep their entries until the next full collection: these must
+    // hold on to nothing.
+    entry.ends = undefined;
+    entry.outgoing = undefined;
+    entry.release = undefined;
+    entry.signal = undefined;
+    entry.onAbort = undefined;
+    return ends;
   }
 
   #watch(entry: Entry, dueAt: number): void {

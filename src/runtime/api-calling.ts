@@ -7,6 +7,7 @@ import type { CallOutcome } from '../../schemas/hook.ts';
 import type { ChunkSink, EndpointReply, Fields } from '../endpoints/endpoint.ts';
 import { IModelError } from '../errors.ts';
 import type { CallHooks } from '../hooks/call-hooks.ts';
+import type { CallEntry } from './call-entry.ts';
 import { writeError, writeValue } from './written.ts';
 
 /** Groups of errors stop growing here. */
@@ -64,6 +65,8 @@ export class ApiCalling {
   request: Fields | null = null;
   /** What runs before and after it; null for most calls. @internal */
   hooks: CallHooks | null = null;
+  /** What runs for it at the moment. @internal */
+  entry: CallEntry | null = null;
   /** Whether its reader left the stream. @internal */
   isLeft = false;
   /** What its canceller gave as the reason. @internal */

@@ -6,6 +6,7 @@ import type { CallOutcome } from '../../schemas/hook.ts';
 import type { Endpoint, EndpointReply } from '../endpoints/endpoint.ts';
 import { IModelError, toFailure } from '../errors.ts';
 import type { ApiCalling } from './api-calling.ts';
+import type { CallEntry, Running } from './call-entry.ts';
 import { CallRun } from './call-run.ts';
 import type { EndpointStanding } from './endpoint-standing.ts';
 import { type FallbackPolicy, isWorthFallback, Rescue } from './fallback.ts';
@@ -34,29 +35,11 @@ export interface ExecutorOptions {
   readonly onSession: (sessionId: string) => void;
 }
 
-/** What runs for a call at the moment. */
-interface Running {
-  readonly isDelivered: boolean;
-  /** True when a hook ended it, so that its end says nothing of the upstream. */
-  readonly isVetoed?: boolean;
-  stop(failure: Failure): void;
-  release?(): void;
-}
-
-/** A running call: what runs, and what is known of its end. */
-interface Entry {
-  readonly running: Running;
-  /** What was thrown, kept as the cause. */
-  error: unknown;
-  graceTimer: unknown;
-}
-
 /**
  * Carries out what a dispatcher decides: runs calls on their endpoint, stops them, and reports back. It decides nothing itself.
  */
 export class Executor implements DispatcherEffects {
   readonly #options: ExecutorOptions;
-  readonly #entries = new Map<CallRow, Entry>();
   /** Calls whose post hook runs, with what stops it. */
   readonly #finishing = new Map<CallRow, AbortController>();
   #send: (event: DispatcherEvent) => void = () => {};
@@ -98,14 +81,13 @@ export class Executor implements DispatcherEffects {
     if (hooks === null || !hooks.passed || !hooks.has('post_invocation')) return false;
     const { clock } = this.#options;
     const outcome = outcomes[event] === 'cancelled' && call.isLeft ? 'closed' : outcomes[event];
-    const error = failure === null ? null : errorFor(failure, this.#entries.get(row)?.error ?? call.cause);
+    const error = failure === null ? null : errorFor(failure, call.entry?.error ?? call.cause);
     call.decide(outcome, failure, error, clock.now());
     const stop = new AbortController();
     this.#finishing.set(row, stop);
     void hooks.after(call, outcome, stop.signal).then((spoiled) => {
       this.#finishing.delete(row);
-      const entry = this.#entries.get(row);
-      if (spoiled !== null && entry !== undefined) entry.error = spoiled;
+      if (spoiled !== null && call.entry !== null) call.entry.error = spoiled;
       this.#send({ type: 'call.finish', row, failure: spoiled?.failure ?? null });
     });
     return true;
@@ -125,7 +107,7 @@ export class Executor implements DispatcherEffects {
       priority: row.priority,
       ...(deadlineAt === Number.POSITIVE_INFINITY ? {} : { timeoutMs: Math.max(1, deadlineAt - clock.now()) }),
     });
-    const first = errorFor(failure, this.#entries.get(row)?.error ?? null);
+    const first = errorFor(failure, call.entry?.error ?? null);
     observer.rescued(call, failure);
     this.#follow(row, rescue, () => rescue.run(first), null);
     return true;
@@ -138,8 +120,8 @@ export class Executor implements DispatcherEffects {
       callOf(row).onEnd(() => this.#options.clock.clearTimeout(timer));
       return;
     }
-    const entry = this.#entries.get(row);
-    if (entry === undefined) return;
+    const { entry } = callOf(row);
+    if (entry === null) return;
     const { clock, endpoint } = this.#options;
     const graceMs = endpoint.stopGraceMs ?? stopGraceMs;
     entry.graceTimer = clock.setTimeout(() => this.#settle(row, entry, failure, null), graceMs);
@@ -148,8 +130,8 @@ export class Executor implements DispatcherEffects {
 
   ended(row: CallRow, failure: Failure | null): void {
     const call = callOf(row);
-    const entry = this.#entries.get(row);
-    this.#entries.delete(row);
+    const { entry } = call;
+    call.entry = null;
     entry?.running.release?.();
     const error = failure === null ? null : errorFor(failure, call.cause ?? entry?.error ?? null);
     call.end(failure, error, this.#options.clock.now());
@@ -159,8 +141,8 @@ export class Executor implements DispatcherEffects {
   /** Runs something for a call and reports how it ended. */
   #follow(row: CallRow, running: Running, run: () => Promise<EndpointReply>, standing: EndpointStanding | null): void {
     const call = callOf(row);
-    const entry: Entry = { running, error: null, graceTimer: undefined };
-    this.#entries.set(row, entry);
+    const entry: CallEntry = { running, error: null, graceTimer: undefined };
+    call.entry = entry;
     let reply: Promise<EndpointReply>;
     try {
       reply = run();
@@ -189,10 +171,10 @@ export class Executor implements DispatcherEffects {
     }, failed);
   }
 
-  #settle(row: CallRow, entry: Entry, failure: Failure | null, tokens: number | null): void {
+  #settle(row: CallRow, entry: CallEntry, failure: Failure | null, tokens: number | null): void {
     if (entry.graceTimer !== undefined) this.#options.clock.clearTimeout(entry.graceTimer);
     // An attempt that was given up and ends after all says nothing of the one that follows it.
-    if (this.#entries.get(row) !== entry) return;
+    if (callOf(row).entry !== entry) return;
     this.#send({ type: 'call.settle', row, failure, tokens, isDelivered: entry.running.isDelivered });
   }
 }

@@ -6,23 +6,31 @@ const keepMs = 60_000;
 /** How many ended ones are kept at most. */
 const keepCount = 256;
 
+/** One thing, until it is forgotten: then the value is gone, since tables that a map has left behind may still hold this. */
+interface Held<T> {
+  value: T | null;
+  endedAt: number;
+}
+
 /** Things by call id: all that live, and for a while those that have ended. Forgetting takes no timer. */
 export class RecentCalls<T> {
   readonly #clock: Clock;
-  readonly #live = new Map<string, T>();
+  readonly #live = new Map<string, Held<T>>();
   /** In the order of their end, so the first is the first to be forgotten. */
-  readonly #ended = new Map<string, { readonly value: T; readonly at: number }>();
+  readonly #ended = new Map<string, Held<T>>();
 
   constructor(clock: Clock) {
     this.#clock = clock;
   }
 
   add(id: string, value: T): void {
-    this.#live.set(id, value);
+    this.#live.set(id, { value, endedAt: Number.POSITIVE_INFINITY });
   }
 
   get(id: string): T | undefined {
-    return this.#live.get(id) ?? this.#recent(id);
+    const held = this.#live.get(id) ?? this.#ended.get(id);
+    if (held === undefined || held.value === null) return undefined;
+    return held.endedAt > this.#clock.now() - keepMs ? held.value : undefined;
   }
 
   /** Whether all have ended. */
@@ -31,26 +39,28 @@ export class RecentCalls<T> {
   }
 
   /** Those that have not ended. */
-  live(): IterableIterator<T> {
-    return this.#live.values();
+  *live(): Generator<T, void, undefined> {
+    for (const { value } of this.#live.values()) {
+      if (value !== null) yield value;
+    }
   }
 
   /** Moves one to those that have ended, or, with `keep` false, forgets it at once. */
   ended(id: string, keep: boolean): void {
-    const value = this.#live.get(id);
-    if (value === undefined) return;
+    const held = this.#live.get(id);
+    if (held === undefined) return;
     this.#live.delete(id);
-    if (!keep) return;
-    const now = this.#clock.now();
-    this.#ended.set(id, { value, at: now });
-    for (const [oldest, { at }] of this.#ended) {
-      if (this.#ended.size <= keepCount && at > now - keepMs) break;
-      this.#ended.delete(oldest);
+    if (!keep) {
+      held.value = null;
+      return;
     }
-  }
-
-  #recent(id: string): T | undefined {
-    const entry = this.#ended.get(id);
-    return entry !== undefined && entry.at > this.#clock.now() - keepMs ? entry.value : undefined;
+    const now = this.#clock.now();
+    held.endedAt = now;
+    this.#ended.set(id, held);
+    for (const [oldest, ended] of this.#ended) {
+      if (this.#ended.size <= keepCount && ended.endedAt > now - keepMs) break;
+      this.#ended.delete(oldest);
+      ended.value = null;
+    }
   }
 }

@@ -3,6 +3,13 @@ import { type Failure, failureOf, type TimeoutPhase } from '../schemas/failure.t
 import { type CallEvent, callState, hasEnded, isRunning, stepCall } from './call.ts';
 import { type CallRow, type CallVerdict, LiveRows, type RetryWait } from './call-row.ts';
 import type { Clock } from './clock.ts';
+import {
+  type DispatcherParts,
+  type DispatcherState,
+  type RestoredDispatcher,
+  restoreParts,
+  writeParts,
+} from './dispatcher-state.ts';
 import { type BreakerPolicy, type BreakerState, CircuitBreaker } from './policy/breaker.ts';
 import { Cooling, type VendorLimits } from './policy/cooling.ts';
 import { DueHeap } from './policy/heap.ts';
@@ -95,6 +102,10 @@ export type DispatcherEvent =
   | { readonly type: 'calls.refuse' }
   /** End every running call. */
   | { readonly type: 'calls.stop' }
+  /** Go on where another dispatcher was written down; for one that has heard nothing yet. */
+  | { readonly type: 'calls.restore'; readonly restored: RestoredDispatcher }
+  /** The process that ran the running calls is gone: they have failed, and are not sent again. */
+  | { readonly type: 'calls.interrupt' }
   | { readonly type: 'limits.set'; readonly limits: Partial<DispatcherLimits> }
   /** Forget what was used of the limits. */
   | { readonly type: 'limits.reset' }
@@ -259,6 +270,18 @@ export class Dispatcher {
     };
   }
 
+  /** Everything it knows, as plain data that shares nothing with it; instants are epoch milliseconds. */
+  write(): DispatcherState {
+    this.#window.expire(this.#clock.now());
+    return {
+      is_gate_open: this.#gateOpen,
+      blocked: this.#blocked,
+      cool_at: this.#blocked === 'cooling' ? this.#coolAt : null,
+      is_full: this.#full,
+      ...writeParts(this.#parts()),
+    };
+  }
+
   /** Takes one event. */
   receive(event: DispatcherEvent): void {
     switch (event.type) {
@@ -299,6 +322,12 @@ export class Dispatcher {
         for (const row of [...this.#live]) this.#end(row, closedFailure());
         this.#pump();
         break;
+      case 'calls.restore':
+        this.#restore(event.restored);
+        break;
+      case 'calls.interrupt':
+        this.#interrupt();
+        break;
       case 'limits.set':
         this.#limits = { ...this.#limits, ...event.limits };
         this.#window.limits = this.#limits.window;
@@ -319,6 +348,57 @@ export class Dispatcher {
       default:
         event satisfies never;
     }
+  }
+
+  #parts(): DispatcherParts {
+    return {
+      live: this.#live,
+      queue: this.#queue,
+      outside: this.#outside,
+      again: this.#again,
+      retries: this.#retries,
+      deadlines: this.#deadlines,
+      window: this.#window,
+      cooling: this.#cooling,
+      breaker: this.#breaker,
+      counters: this.#counters,
+    };
+  }
+
+  #restore(restored: RestoredDispatcher): void {
+    const { state } = restored;
+    this.#running = restoreParts(this.#parts(), restored, this.#clock.now());
+    this.#gateOpen = state.is_gate_open;
+    this.#blocked = state.blocked;
+    this.#coolAt = state.cool_at ?? Number.POSITIVE_INFINITY;
+    this.#full = state.is_full;
+    this.#breakerSeen = this.#breaker?.state ?? 'closed';
+    // The machine's regions follow.
+    this.#reportBlocked(null);
+    if (this.#full) this.#tell({ type: 'queue.full' });
+    if (this.#breakerSeen !== 'closed') this.#tell({ type: 'breaker.tripped' });
+    if (this.#breakerSeen === 'trial') this.#tell({ type: 'breaker.trial' });
+  }
+
+  /** The time has passed that nobody watched: deadlines too, and limits may be others. */
+  #interrupt(): void {
+    const now = this.#clock.now();
+    const interrupted = failureOf(
+      'interrupted',
+      'The process that ran the call is gone; the vendor may have served it',
+      {},
+    );
+    for (const row of [...this.#live]) {
+      if (!isRunning(row.state)) continue;
+      // It may have been written until now.
+      if (row.grant !== null) this.#window.sent(row.grant, now);
+      if (row.retry?.isDue === true) this.#again.remove(row);
+      else if (row.retry !== null) this.#retries.remove(row.retry);
+      if (row.isProbe) this.#cooling.resolved(false);
+      this.#complete(row, interrupted, undefined);
+    }
+    this.#refuseTooLarge();
+    this.#tick();
   }
 
   #submit(row: CallRow): void {

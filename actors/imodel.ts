@@ -46,7 +46,12 @@ export const modelMachine = setup({
       initial: 'starting',
       states: {
         starting: {
-          on: { 'model.start': 'running', 'model.drain': 'draining', 'model.close': 'closing' },
+          on: {
+            'model.start': 'running',
+            'model.pause': 'paused',
+            'model.drain': 'draining',
+            'model.close': 'closing',
+          },
         },
         running: {
           entry: 'openGate',

@@ -1,4 +1,5 @@
 import type { Failure, FailureCode } from '../../schemas/failure.ts';
+import type { WrittenBreakerState } from '../../schemas/live-state.ts';
 
 /** When a breaker opens and how it closes again. */
 export interface BreakerPolicy {
@@ -75,6 +76,28 @@ export class CircuitBreaker {
     if (this.#state !== 'trial' && this.#failures < this.#policy.failureThreshold) return;
     this.#enter('tripped');
     this.#reopensAt = now + this.#policy.recoveryMs;
+  }
+
+  write(): WrittenBreakerState {
+    const reopensAt = this.#reopensAt === Number.POSITIVE_INFINITY ? null : this.#reopensAt;
+    return {
+      state: this.#state,
+      failures: this.#failures,
+      trials: this.#trials,
+      reopens_at: reopensAt,
+      epoch: this.#epoch,
+    };
+  }
+
+  /** Goes on where {@link write} was called. It stays open no longer than one that opens now: clocks may have been set. */
+  restore({ state, failures, trials, reopens_at: reopensAt, epoch }: WrittenBreakerState, now: number): void {
+    const { recoveryMs } = this.#policy;
+    this.#state = state;
+    this.#failures = failures;
+    this.#trials = trials;
+    this.#reopensAt =
+      state === 'tripped' ? Math.min(reopensAt ?? now + recoveryMs, now + recoveryMs) : Number.POSITIVE_INFINITY;
+    this.#epoch = epoch;
   }
 
   #enter(state: BreakerState): void {

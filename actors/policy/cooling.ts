@@ -1,3 +1,4 @@
+import type { CoolingState } from '../../schemas/live-state.ts';
 import { longestWaitMs } from './retry.ts';
 
 /** One counter of a vendor's limit, as its headers report it. */
@@ -90,6 +91,27 @@ export class Cooling {
     if (isTaken && this.#allowed !== Number.POSITIVE_INFINITY) this.#allowed = this.#next();
   }
 
+  write(): CoolingState {
+    return {
+      until: this.#until,
+      allowed: this.#allowed === Number.POSITIVE_INFINITY ? null : this.#allowed,
+      unanswered: this.#unanswered,
+      last_start_at: this.#lastStartAt,
+      requests: writeBudget(this.#requests),
+      tokens: writeBudget(this.#tokens),
+    };
+  }
+
+  /** Goes on where {@link write} was called. No cool-down is longer than one that begins now could be: clocks may have been set. */
+  restore(state: CoolingState, now: number): void {
+    this.#until = Math.min(state.until, now + longestWaitMs);
+    this.#allowed = state.allowed ?? Number.POSITIVE_INFINITY;
+    this.#unanswered = state.unanswered;
+    this.#lastStartAt = Math.min(state.last_start_at, now);
+    this.#requests = readBudget(state.requests);
+    this.#tokens = readBudget(state.tokens);
+  }
+
   /** Forgets everything. */
   reset(): void {
     this.#until = 0;
@@ -107,6 +129,14 @@ export class Cooling {
   #next(): number {
     return this.#allowed * 2 > recovered ? Number.POSITIVE_INFINITY : this.#allowed * 2;
   }
+}
+
+function writeBudget(budget: Budget | null): CoolingState['requests'] {
+  return budget === null ? null : { left: budget.left, reset_at: budget.resetAt };
+}
+
+function readBudget(written: CoolingState['requests']): Budget | null {
+  return written === null ? null : { left: written.left, resetAt: written.reset_at };
 }
 
 function current(budget: Budget | null, now: number): Budget | null {

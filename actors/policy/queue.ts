@@ -1,3 +1,5 @@
+import type { LaneState } from '../../schemas/live-state.ts';
+
 /**
  * What the queue needs of the things it holds. The links belong to the queue: an entry is in at most one queue at a time, so it
  * carries its place itself and leaves in constant time.
@@ -112,6 +114,42 @@ export class FairQueue<T extends QueueEntry<T>> {
     }
   }
 
+  /** The lanes as plain data. The order within one caller is that of {@link push}, which its owner knows. */
+  write(): LaneState[] {
+    return this.#lanes.map((lane) => {
+      const round: [string, number][] = [];
+      for (const line of linesOf(lane)) round.push([line.caller, line.deficit]);
+      return { priority: lane.priority, quantum: lane.quantum, round };
+    });
+  }
+
+  /**
+   * Goes on where {@link write} was called. To be called on an empty queue.
+   *
+   * @param entries - Those that waited, each caller's in the order of its pushes. Some that the lanes do not know go last.
+   */
+  restore(lanes: readonly LaneState[], entries: Iterable<T>): void {
+    const waiting = new Map<string, T[]>();
+    for (const entry of entries) {
+      const key = lineKey(entry.priority, entry.caller);
+      const line = waiting.get(key);
+      if (line === undefined) waiting.set(key, [entry]);
+      else line.push(entry);
+    }
+    for (const { priority, quantum, round } of lanes) {
+      const lane = this.#lane(priority);
+      lane.quantum = quantum;
+      for (const [caller, deficit] of round) {
+        const key = lineKey(priority, caller);
+        for (const entry of waiting.get(key) ?? []) this.push(entry);
+        waiting.delete(key);
+        const line = lane.lines.get(caller);
+        if (line !== undefined) line.deficit = deficit;
+      }
+    }
+    for (const line of waiting.values()) for (const entry of line) this.push(entry);
+  }
+
   #lane(priority: number): Lane<T> {
     const index = this.#lanes.findIndex((lane) => lane.priority <= priority);
     const found = this.#lanes[index];
@@ -131,6 +169,19 @@ function turnOf<T extends QueueEntry<T>>(lane: Lane<T>): CallerLine<T> {
   }
   lane.turn = line;
   return line;
+}
+
+/** Callers from the one whose turn it is on. */
+function* linesOf<T>({ turn }: Lane<T>): Generator<CallerLine<T>, void, undefined> {
+  let line = turn;
+  while (line !== null) {
+    yield line;
+    line = line.nextLine === turn ? null : line.nextLine;
+  }
+}
+
+function lineKey(priority: number, caller: string): string {
+  return `${priority} ${caller}`;
 }
 
 /** Adds a caller at the end of the round. */

@@ -1,3 +1,4 @@
+import type { WindowState } from '../../schemas/live-state.ts';
 import { type Due, DueHeap } from './heap.ts';
 
 /** The limits of one rolling window. */
@@ -127,6 +128,33 @@ export class RollingWindow {
     this.expire(Number.POSITIVE_INFINITY);
   }
 
+  /** The window as plain data, but for the grants that running calls hold. */
+  write(held: ReadonlySet<Grant>): WindowState {
+    const used: [number, number][] = [];
+    for (const grant of this.#expiring) if (!held.has(grant)) used.push([grant.dueAt, grant.tokens]);
+    used.sort((one, other) => one[0] - other[0] || one[1] - other[1]);
+    return { used, ...this.#quickest.write() };
+  }
+
+  /**
+   * Goes on where {@link write} was called. To be called on a window that is unused. Nothing counts longer than if it had been written now:
+   * clocks may have been set.
+   *
+   * @param held - The grants of running calls, in the heap's terms: `sentAt` below 0 for those on their way.
+   */
+  restore(state: WindowState, held: Iterable<Grant>, now: number): void {
+    this.#quickest.restore(state);
+    const { lengthMs, marginMs } = this.#limits;
+    const latest = now + lengthMs + marginMs + holdMs(this.#limits);
+    const count = (grant: Grant): void => {
+      this.#requests += 1;
+      this.#tokens += grant.tokens;
+      if (grant.sentAt >= 0) this.#expiring.move(grant, Math.min(grant.dueAt, latest));
+    };
+    for (const [dueAt, tokens] of state.used) count({ tokens, sentAt: 0, dueAt, heapIndex: -1 });
+    for (const grant of held) count(grant);
+  }
+
   get #isPrompt(): boolean {
     return this.#quickest.ms <= promptReplyMs;
   }
@@ -134,16 +162,13 @@ export class RollingWindow {
   /** When a grant that was sent expires if its answer does not say more. Without a margin the two clocks are taken for one. */
   #latestExpiryOf({ sentAt }: Grant): number {
     const { lengthMs, marginMs } = this.#limits;
-    const holdMs = this.#isPrompt && marginMs > 0 ? Math.min(longestHold.ms, lengthMs * longestHold.share) : 0;
-    return sentAt + lengthMs + marginMs + holdMs;
+    return sentAt + lengthMs + marginMs + (this.#isPrompt ? holdMs(this.#limits) : 0);
   }
+}
 
-  /** What runs now, for snapshots: when each grant expires and its tokens. */
-  log(): { readonly expiresAt: number; readonly tokens: number }[] {
-    return [...this.#expiring]
-      .map(({ dueAt, tokens }) => ({ expiresAt: dueAt, tokens }))
-      .sort((a, b) => a.expiresAt - b.expiresAt);
-  }
+/** How long a unit is held at most for an answer that is late. */
+function holdMs({ lengthMs, marginMs }: WindowLimits): number {
+  return marginMs > 0 ? Math.min(longestHold.ms, lengthMs * longestHold.share) : 0;
 }
 
 /** What a new period's quickest reply adds to what is known when it is slower: a share of the difference. */
@@ -161,6 +186,20 @@ class QuickestReply {
   /** In milliseconds; 0 while nothing is known. */
   get ms(): number {
     return this.#ms;
+  }
+
+  write(): Pick<WindowState, 'quickest_reply_ms' | 'period'> {
+    const isEmpty = this.#ofPeriod === Number.POSITIVE_INFINITY;
+    return {
+      quickest_reply_ms: this.#ms,
+      period: isEmpty ? null : { quickest_ms: this.#ofPeriod, ends_at: this.#periodEndsAt },
+    };
+  }
+
+  restore({ quickest_reply_ms: ms, period }: Pick<WindowState, 'quickest_reply_ms' | 'period'>): void {
+    this.#ms = ms;
+    this.#ofPeriod = period?.quickest_ms ?? Number.POSITIVE_INFINITY;
+    this.#periodEndsAt = period?.ends_at ?? Number.POSITIVE_INFINITY;
   }
 
   observe(replyMs: number, at: number, periodMs: number): void {

@@ -7,6 +7,7 @@ import type { ModelDict } from '../schemas/snapshot.ts';
 import type { ModelState } from '../schemas/state.ts';
 import type { Bus } from './bus/bus.ts';
 import type { Endpoint, Fields } from './endpoints/endpoint.ts';
+import { withoutField } from './endpoints/fields.ts';
 import { IModelError, printValue, toFailure } from './errors.ts';
 import { ChunkHandling, type StreamingProcessFunc } from './hooks/chunk-handling.ts';
 import type { PreEventCreateHook } from './hooks/hook.ts';
@@ -297,9 +298,8 @@ export class iModel implements AsyncDisposable {
       call = request;
     } else {
       refuseNoRequest(request);
-      const { stream: _stream, ...body } = request;
       this.#refuseUsedId(settings.callId);
-      const own = 'stream' in request ? body : request;
+      const own = withoutField(request, 'stream');
       const isAsked = this.hookRegistry.registered.hooks.pre_event_create !== undefined;
       call = isAsked ? await this.#create(own, settings) : this.createApiCalling(own, settings);
     }

@@ -129,7 +129,7 @@ function readJson(bytes: Uint8Array, text: string, path: string): unknown {
   if (deepAt >= 0) throw malformed(`JSON nested at most ${maxNesting} deep`, path, text.slice(deepAt));
   try {
     // The second test is for a key written with escapes, as "\u005f_proto__".
-    return text.includes('__proto__') || /\\u005f/i.test(text) ? JSON.parse(text, withoutProto) : JSON.parse(text);
+    return text.includes('__proto__') || text.includes('\\u005') ? JSON.parse(text, withoutProto) : JSON.parse(text);
   } catch (cause) {
     throw malformed('JSON', path, text, cause);
   }

@@ -33,7 +33,7 @@ export const headerNames = {
 /** The value of a header, whatever the case of its name; undefined when it is absent. */
 export function readHeader(headers: Headers, name: string): string | undefined {
   const exact = headers[name];
-  if (exact !== undefined) return exact;
+  if (exact !== undefined || headers === noHeaders) return exact;
   const wanted = name.toLowerCase();
   for (const [key, value] of Object.entries(headers)) if (key.toLowerCase() === wanted) return value;
   return undefined;

@@ -1,5 +1,5 @@
 import type { NatsConnection, Subscription as NatsSubscription } from 'nats';
-import type { Bus, PublishOptions } from './bus.ts';
+import type { Bus, Headers } from './bus.ts';
 import type { EncodedBody } from './codec.ts';
 import { busUnavailable, payloadTooLarge } from './failures.ts';
 import { FetchedBodies } from './fetched-bodies.ts';
@@ -24,7 +24,9 @@ export interface LargeBodiesOptions {
 }
 
 /** What {@link LargeBodies.pack} takes. */
-export interface PackOptions extends PublishOptions {
+export interface PackOptions {
+  readonly headers: Headers | undefined;
+  readonly replyTo: string | undefined;
   readonly keep: Keep;
 }
 

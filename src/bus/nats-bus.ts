@@ -123,7 +123,8 @@ export class NatsBus implements Bus {
       return;
     }
     const body = encodeBody(payload, options?.contentType);
-    this.#sendOrRelease(this.#pack(subject, body, { ...options, keep: 'while asked for' }));
+    const { headers, replyTo } = options ?? {};
+    this.#sendOrRelease(this.#pack(subject, body, { headers, replyTo, keep: 'while asked for' }));
   }
 
   announce(subject: string, make: () => unknown): void {
@@ -219,7 +220,8 @@ export class NatsBus implements Bus {
     const { request, reply } = this.#requests.open(subject, options);
     try {
       const replyTo = this.#replies.inbox + request.token;
-      const { message, release } = this.#pack(subject, body, { ...options, replyTo, keep: 'until released' });
+      const { headers } = options;
+      const { message, release } = this.#pack(subject, body, { headers, replyTo, keep: 'until released' });
       request.release = release;
       this.#outgoing.send(message);
       request.idempotent = options.idempotent === true;
@@ -249,10 +251,11 @@ export class NatsBus implements Bus {
       return;
     }
     const body = encodeBody(value, value instanceof Uint8Array ? undefined : type);
-    const options = { ...(headers === undefined ? {} : { headers }), keep: 'until fetched' } as const;
-    this.#check(replyTo, options);
+    // Its subject came from the server, and is another for every reply.
+    if (this.#status.state === 'closed') throw busClosed();
+    if (headers !== undefined) checkHeaders(headers);
     try {
-      this.#sendOrRelease(this.#pack(replyTo, body, options));
+      this.#sendOrRelease(this.#pack(replyTo, body, { headers, replyTo: undefined, keep: 'until fetched' }));
     } catch (error) {
       // The one who asked must hear of it, or it waits for its time-out.
       if (!IModelError.is(error) || error.code !== 'payload_too_large') throw error;

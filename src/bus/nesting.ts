@@ -16,7 +16,9 @@ export function jsonTooDeepAt(bytes: Uint8Array): number {
   for (let index = 0; index < bytes.length; index += 1) {
     const byte = bytes[index];
     if (byte === quote) {
-      index = endOfString(bytes, index);
+      for (index += 1; index < bytes.length && bytes[index] !== quote; index += 1) {
+        if (bytes[index] === backslash) index += 1;
+      }
     } else if (byte === 0x5b || byte === 0x7b) {
       depth += 1;
       if (depth > maxNesting) return index;
@@ -25,18 +27,6 @@ export function jsonTooDeepAt(bytes: Uint8Array): number {
     }
   }
   return -1;
-}
-
-/** The index of the quote that ends the string begun at `start`; the end of the bytes when there is none. */
-function endOfString(bytes: Uint8Array, start: number): number {
-  let end = start;
-  for (;;) {
-    end = bytes.indexOf(quote, end + 1);
-    if (end === -1) return bytes.length;
-    let slashes = 0;
-    while (bytes[end - 1 - slashes] === backslash) slashes += 1;
-    if (slashes % 2 === 0) return end;
-  }
 }
 
 /**

@@ -55,9 +55,11 @@ export class Outgoing {
   #connected = true;
   #held: OutgoingMessage[] = [];
   #heldBytes = 0;
-  #sent = { count: 0, bytes: 0 };
+  #sentCount = 0;
+  #sentBytes = 0;
   /** How much of that the server has for certain. */
-  #safe = { count: 0, bytes: 0 };
+  #safeCount = 0;
+  #safeBytes = 0;
   #confirming = false;
   #timer: NodeJS.Timeout | undefined;
   #waiting: { readonly resolve: () => void; readonly reject: (error: unknown) => void }[] = [];
@@ -75,7 +77,7 @@ export class Outgoing {
 
   /** Bytes that are held, or written and not yet confirmed. */
   get pendingBytes(): number {
-    return this.#heldBytes + this.#unconfirmed.bytes;
+    return this.#heldBytes + this.#sentBytes - this.#safeBytes;
   }
 
   /**
@@ -119,8 +121,9 @@ export class Outgoing {
    */
   disconnected(): { readonly count: number; readonly bytes: number } {
     this.#connected = false;
-    const lost = this.#unconfirmed;
-    this.#safe = this.#sent;
+    const lost = { count: this.#sentCount - this.#safeCount, bytes: this.#sentBytes - this.#safeBytes };
+    this.#safeCount = this.#sentCount;
+    this.#safeBytes = this.#sentBytes;
     clearTimeout(this.#timer);
     this.#timer = undefined;
     return lost;
@@ -146,10 +149,6 @@ export class Outgoing {
     this.#waiting = [];
   }
 
-  get #unconfirmed(): { readonly count: number; readonly bytes: number } {
-    return { count: this.#sent.count - this.#safe.count, bytes: this.#sent.bytes - this.#safe.bytes };
-  }
-
   #hold(message: OutgoingMessage): void {
     message.held = true;
     this.#held.push(message);
@@ -158,12 +157,13 @@ export class Outgoing {
 
   #write(message: OutgoingMessage): void {
     this.#wire.write(message);
-    this.#sent = { count: this.#sent.count + 1, bytes: this.#sent.bytes + message.sizeBytes };
+    this.#sentCount += 1;
+    this.#sentBytes += message.sizeBytes;
     if (!this.#confirming) this.#confirmSoon();
   }
 
   #confirmSoon(): void {
-    if (this.#unconfirmed.bytes > this.#confirmBytes) this.#confirm();
+    if (this.#sentBytes - this.#safeBytes > this.#confirmBytes) this.#confirm();
     else this.#timer ??= setTimeout(() => this.#confirm(), confirmAfterMs).unref();
   }
 
@@ -174,7 +174,7 @@ export class Outgoing {
     this.#confirmed().then(
       () => {
         this.#confirming = false;
-        if (this.#connected && this.#unconfirmed.count > 0) this.#confirmSoon();
+        if (this.#connected && this.#sentCount > this.#safeCount) this.#confirmSoon();
       },
       () => {
         // The connection broke; `disconnected` does the accounts.
@@ -185,9 +185,12 @@ export class Outgoing {
 
   /** Resolves when the server has everything written before this call, and counts it as safe. */
   async #confirmed(): Promise<void> {
-    const mark = this.#sent;
+    const count = this.#sentCount;
+    const bytes = this.#sentBytes;
     await this.#wire.confirm();
     // After a reconnect an older answer says nothing new.
-    if (mark.count > this.#safe.count) this.#safe = mark;
+    if (count <= this.#safeCount) return;
+    this.#safeCount = count;
+    this.#safeBytes = bytes;
   }
 }

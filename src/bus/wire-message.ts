@@ -12,6 +12,7 @@ export class WireMessage implements Message {
   readonly #answer: Answer;
   #bytes: Uint8Array | undefined;
   #headers: Headers | undefined;
+  #contentType: ContentType | undefined;
   #value: { readonly value: unknown } | undefined;
 
   /** @param bytes - The body when it is not the message's own. */
@@ -36,7 +37,8 @@ export class WireMessage implements Message {
   }
 
   get contentType(): ContentType {
-    return contentTypeOf(this.bytes, readHeader(this.headers, headerNames.contentType));
+    this.#contentType ??= contentTypeOf(this.bytes, readHeader(this.headers, headerNames.contentType));
+    return this.#contentType;
   }
 
   value(): unknown {
@@ -61,8 +63,9 @@ export class WireMessage implements Message {
   }
 
   #decode(): unknown {
-    if (this.bytes.length === 0 && readHeader(this.headers, headerNames.contentType) === undefined) return undefined;
-    return decodeBody(this.bytes, this.contentType, this.subject);
+    const { bytes } = this;
+    if (bytes.length === 0 && readHeader(this.headers, headerNames.contentType) === undefined) return undefined;
+    return decodeBody(bytes, this.contentType, this.subject);
   }
 
   /** Replies are written as the request was; who sent nothing, or something unreadable, gets JSON. */

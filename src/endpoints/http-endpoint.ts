@@ -9,6 +9,7 @@ import { estimateTokens } from '../tokens/estimate.ts';
 import { Answer } from './answer.ts';
 import { decodeJson } from './decode-json.ts';
 import type { Endpoint, EndpointConfig, EndpointJob, EndpointReply, Fields } from './endpoint.ts';
+import { mergeFields, withoutField } from './fields.ts';
 import { type Protocol, type SideRequests, VendorFault } from './protocol.ts';
 import { checkRequest } from './request-check.ts';
 import { StreamReader } from './stream-reader.ts';
@@ -67,8 +68,9 @@ export class HttpEndpoint implements Endpoint {
 
   prepare(request: Fields): Fields {
     const { protocol, reservedFields, onWarning } = this.#settings;
-    const { passthrough = this.#settings.passthrough, ...fields } = request;
-    const merged = { ...this.config.kwargs, ...(protocol.accept?.(fields) ?? fields) };
+    const { passthrough = this.#settings.passthrough } = request;
+    const fields = withoutField(request, 'passthrough');
+    const merged = mergeFields(this.config.kwargs, protocol.accept?.(fields) ?? fields);
     const checked = checkRequest(protocol.schema, merged, {
       passthrough: passthrough === true,
       ...(reservedFields && { reservedFields }),

@@ -22,7 +22,8 @@ export function checkRequest(schema: z.ZodObject | null, request: Fields, option
   const present = withoutUndefined(request, schema === null ? options.reservedFields : undefined);
   if (schema === null) return structuredCopy(present);
   const known: Fields = schema.shape;
-  const unknown = Object.keys(present).filter((name) => !(name in known));
+  const unknown: string[] = [];
+  for (const name in present) if (!(name in known)) unknown.push(name);
   const [stranger] = unknown;
   if (stranger !== undefined && options.passthrough !== true) throw unknownField(stranger, present[stranger], known);
   const sought = unknown.length === 0 ? present : without(present, unknown);
@@ -38,7 +39,15 @@ export function checkRequest(schema: z.ZodObject | null, request: Fields, option
 /** Sets of fields that are remembered for one schema; beyond it the whole schema is used. */
 const maxParts = 64;
 
-const parts = new WeakMap<z.ZodObject, Map<string, z.ZodObject>>();
+/** The parts of one schema that were needed so far. */
+interface Parts {
+  readonly bySet: Map<string, z.ZodObject>;
+  /** The fields of the last request, in its order, and their part: most requests look like the one before. */
+  lastFields: readonly string[];
+  last: z.ZodObject | null;
+}
+
+const partsOf = new WeakMap<z.ZodObject, Parts>();
 
 /**
  * The part of a schema that a request needs: the fields it has, and those it must have. Most requests have three of thirty fields, and looking
@@ -47,18 +56,36 @@ const parts = new WeakMap<z.ZodObject, Map<string, z.ZodObject>>();
 function partOf(schema: z.ZodObject, request: Fields): z.ZodObject {
   // What is checked across fields needs all of them.
   if ((schema.def.checks?.length ?? 0) > 0) return schema;
-  const known = parts.get(schema) ?? new Map<string, z.ZodObject>();
-  parts.set(schema, known);
-  const key = Object.keys(request).join();
-  const part = known.get(key);
-  if (part !== undefined) return part;
-  if (known.size >= maxParts) return schema;
-  const needed = Object.keys(schema.shape).filter((name) => name in request || !isOptional(schema.shape[name]));
-  const mask = Object.fromEntries(needed.map((name) => [name, true]));
-  // The names come from the schema itself, which the type of `pick` cannot know here.
-  const made = schema.pick(mask as Parameters<typeof schema.pick>[0]);
-  known.set(key, made);
-  return made;
+  let parts = partsOf.get(schema);
+  if (parts === undefined) {
+    parts = { bySet: new Map(), lastFields: [], last: null };
+    partsOf.set(schema, parts);
+  }
+  if (parts.last !== null && hasFields(request, parts.lastFields)) return parts.last;
+  const fields = Object.keys(request);
+  const key = fields.join();
+  let part = parts.bySet.get(key);
+  if (part === undefined) {
+    if (parts.bySet.size >= maxParts) return schema;
+    const needed = Object.keys(schema.shape).filter((name) => name in request || !isOptional(schema.shape[name]));
+    const mask = Object.fromEntries(needed.map((name) => [name, true]));
+    // The names come from the schema itself, which the type of `pick` cannot know here.
+    part = schema.pick(mask as Parameters<typeof schema.pick>[0]);
+    parts.bySet.set(key, part);
+  }
+  parts.lastFields = fields;
+  parts.last = part;
+  return part;
+}
+
+/** Whether a request has exactly these fields, in this order. */
+function hasFields(request: Fields, fields: readonly string[]): boolean {
+  let index = 0;
+  for (const name in request) {
+    if (fields[index] !== name) return false;
+    index += 1;
+  }
+  return index === fields.length;
 }
 
 /** True for a field that may be absent and then stays so; one with a default appears by itself. */
@@ -92,12 +119,16 @@ function deepest(issue: z.core.$ZodIssue): PropertyKey[] {
   return [...issue.path, ...(paths[0] ?? [])];
 }
 
-function withoutUndefined(request: Fields, left: ReadonlySet<string> | undefined): Record<string, unknown> {
-  const copy: Record<string, unknown> = {};
-  for (const [name, value] of Object.entries(request)) {
-    if (value !== undefined && left?.has(name) !== true) copy[name] = value;
+/** The fields that say something; a request in which all do is returned as it is. */
+function withoutUndefined(request: Fields, left: ReadonlySet<string> | undefined): Fields {
+  for (const name in request) {
+    if (request[name] === undefined || left?.has(name) === true) {
+      return Object.fromEntries(
+        Object.entries(request).filter(([field, value]) => value !== undefined && left?.has(field) !== true),
+      );
+    }
   }
-  return copy;
+  return request;
 }
 
 function without(request: Fields, names: readonly string[]): Fields {

@@ -5,6 +5,7 @@ import { IModelError, printValue } from '../errors.ts';
 import { estimateTokens } from '../tokens/estimate.ts';
 import { Answer } from './answer.ts';
 import type { ChunkSink, Endpoint, EndpointConfig, EndpointJob, EndpointReply, Fields } from './endpoint.ts';
+import { mergeFields } from './fields.ts';
 import { contentText } from './openai-chat-reply.ts';
 import { checkRequest } from './request-check.ts';
 
@@ -65,7 +66,7 @@ export class ScriptedEndpoint implements Endpoint {
   }
 
   prepare(request: Fields): Fields {
-    return checkRequest(scriptedRequest, { ...this.config.kwargs, ...request });
+    return checkRequest(scriptedRequest, mergeFields(this.config.kwargs, request));
   }
 
   estimateTokens(payload: Fields): number {

@@ -8,9 +8,6 @@ import { IModelError } from '../errors.ts';
 import { checked } from './checked.ts';
 import { readReply } from './read-reply.ts';
 
-/** A call this long is followed: shorter ones are spared the messages. In milliseconds. */
-const followAfterMs = 250;
-
 /** How long one question for the call waits, in milliseconds. */
 const askTimeoutMs = 1_000;
 
@@ -34,38 +31,28 @@ export interface FollowedCallOptions {
  */
 export class FollowedCall {
   readonly #options: FollowedCallOptions;
-  readonly #timer: NodeJS.Timeout;
-  #reader: NumberedReader | null = null;
+  readonly #reader: NumberedReader;
 
+  /** Begins at once. @throws IModelError `closed` on a bus that is closing. */
   constructor(options: FollowedCallOptions) {
     this.#options = options;
-    this.#timer = setTimeout(() => this.#follow(), followAfterMs);
-    this.#timer.unref();
+    const { bus, modelId, callId, lost } = options;
+    this.#reader = new NumberedReader({
+      bus,
+      subject: subjects.chunks(modelId, callId),
+      idleTimeoutMs,
+      // A large request is still on its way to its host for a while.
+      recoveryMs: idleTimeoutMs,
+      ask: (afterSeq) => this.#ask(afterSeq),
+      take: (message) => this.#take(message),
+      fail: lost,
+    });
+    this.#reader.catchUp();
   }
 
   /** Lets go of the call. */
   close(): void {
-    clearTimeout(this.#timer);
-    this.#reader?.close();
-  }
-
-  #follow(): void {
-    const { bus, modelId, callId, lost } = this.#options;
-    try {
-      this.#reader = new NumberedReader({
-        bus,
-        subject: subjects.chunks(modelId, callId),
-        idleTimeoutMs,
-        // A large request is still on its way to its host for a while.
-        recoveryMs: idleTimeoutMs,
-        ask: (afterSeq) => this.#ask(afterSeq),
-        take: (message) => this.#take(message),
-        fail: lost,
-      });
-      this.#reader.catchUp();
-    } catch {
-      // A bus that is closing: its requests end with it.
-    }
+    this.#reader.close();
   }
 
   async #ask(afterSeq: number): Promise<readonly unknown[]> {

@@ -6,7 +6,7 @@ import { IModelError } from '../errors.ts';
 export function readReply(message: Message): unknown {
   const value = message.value();
   // A terminal call has a `failure` too; only a reply that is nothing but a failure is one.
-  if (typeof value !== 'object' || value === null || Object.keys(value).length > 1) return value;
+  if (typeof value !== 'object' || value === null || !('failure' in value) || 'execution' in value) return value;
   const failed = failureReply.safeParse(value);
   if (failed.success) throw new IModelError(failed.data.failure);
   return value;

@@ -16,7 +16,7 @@ export class RemoteCall {
   readonly failure: Failure | null;
   readonly error: IModelError | null;
   readonly metadata: Readonly<Record<string, unknown>>;
-  readonly #view: AnswerView;
+  #view: AnswerView | null = null;
   readonly #wire: WireCall;
 
   /** @internal */
@@ -29,7 +29,6 @@ export class RemoteCall {
     this.duration = wire.execution.duration;
     this.metadata = wire.metadata;
     this.failure = wire.failure;
-    this.#view = viewFromWire(wire);
     this.error = wire.failure === null ? null : new IModelError(wire.failure);
     if (this.error !== null) this.error.call = this;
   }
@@ -40,22 +39,27 @@ export class RemoteCall {
   }
 
   get text(): string {
-    return this.#view.text;
+    return this.#answer.text;
   }
 
   get thinking(): string {
-    return this.#view.thinking;
+    return this.#answer.thinking;
   }
 
   get toolUses(): readonly ToolUse[] {
-    return this.#view.toolUses;
+    return this.#answer.toolUses;
   }
 
   get finishReason(): FinishReason | null {
-    return this.#view.finishReason;
+    return this.#answer.finishReason;
   }
 
   get usage(): Usage | null {
-    return this.#view.usage;
+    return this.#answer.usage;
+  }
+
+  get #answer(): AnswerView {
+    this.#view ??= viewFromWire(this.#wire);
+    return this.#view;
   }
 }

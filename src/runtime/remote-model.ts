@@ -1,23 +1,16 @@
 import { randomUUID } from 'node:crypto';
-import { wireCall } from '../../schemas/call.ts';
 import { type ModelEventMessage, modelEvent } from '../../schemas/event.ts';
 import type { CallOptions } from '../../schemas/imodel.ts';
 import { type ModelState, modelState } from '../../schemas/state.ts';
 import type { ControlRequest } from '../../schemas/wire.ts';
-import type { Bus, Message } from '../bus/bus.ts';
+import type { Bus } from '../bus/bus.ts';
 import { checkToken, subjects } from '../bus/subjects.ts';
 import type { Fields } from '../endpoints/endpoint.ts';
-import { IModelError } from '../errors.ts';
 import { checked, checkedCallOptions } from './checked.ts';
-import { FollowedCall } from './followed-call.ts';
 import { readReply } from './read-reply.ts';
-import { RemoteCall } from './remote-call.ts';
+import type { RemoteCall } from './remote-call.ts';
+import { cancelled, RemoteInvocation } from './remote-invocation.ts';
 import { RemoteStream } from './remote-stream.ts';
-import { requestCall } from './request-call.ts';
-import { toHeaders } from './wire-options.ts';
-
-/** How long after its deadline or cancel a call's terminal reply is waited for, in milliseconds. */
-const replyGraceMs = 2_000;
 
 /** Time limit of questions that an actor answers at once, in milliseconds. */
 const questionTimeoutMs = 5_000;
@@ -72,29 +65,16 @@ export class RemoteModel {
    *
    * @throws IModelError as `iModel.invoke`, and `no_responder` when nobody serves the id, `unavailable` when the connection was lost.
    */
-  async invoke(request: Fields | string = {}, options: CallOptions = {}): Promise<RemoteCall> {
-    const settings = checkedCallOptions(options);
-    const { signal, timeoutMs } = settings;
-    if (signal?.aborted) throw cancelled(signal.reason);
-    // A call id of the caller's own travels as a header; one that is made here is the request's own name, which costs nothing.
-    const token = randomUUID();
-    const callId = settings.callId ?? token;
-    const headers = toHeaders(settings);
-    const reply = requestCall(this.#bus, this.#invokeSubject, request, {
-      token,
-      ...(headers === undefined ? {} : { headers }),
-      ...(timeoutMs === undefined ? {} : { timeoutMs: timeoutMs + replyGraceMs }),
-    }).then(readCall);
-    const followed = this.#followed(reply, callId);
-    const call = await (signal === undefined ? followed : this.#cancellable(followed, callId, signal));
-    const { status, failure } = call;
-    if (
-      status === 'completed' ||
-      (status === 'failed' && !settings.raiseOnError && failure?.code !== 'missing_api_key')
-    ) {
-      return call;
-    }
-    throw call.error ?? IModelError.of('internal', `Call ${call.id} ended as ${status} without saying why`, {});
+  invoke(request: Fields | string = {}, options: CallOptions = {}): Promise<RemoteCall> {
+    return new Promise((resolve, reject) => {
+      const settings = checkedCallOptions(options);
+      if (settings.signal?.aborted) throw cancelled(settings.signal.reason);
+      // A call id of the caller's own travels as a header; one that is made here is the request's own name, which costs nothing.
+      const token = randomUUID();
+      const callId = settings.callId ?? token;
+      const call = { bus: this.#bus, modelId: this.id, callId, settings, resolve, reject };
+      new RemoteInvocation(call).send(this.#invokeSubject, request, token);
+    });
   }
 
   /** Runs one streamed call; chunks, order and failures are those of a local stream. The call is submitted at once. */
@@ -138,66 +118,4 @@ export class RemoteModel {
     });
     return () => subscription.close();
   }
-
-  /** The reply, or what else tells how the call ended. */
-  #followed(reply: Promise<RemoteCall>, callId: string): Promise<RemoteCall> {
-    return new Promise((resolve, reject) => {
-      const lost = (error: unknown): void => {
-        follower.close();
-        // Nobody waits any more for whatever still runs there.
-        if (!isRefusal(error)) this.#tryCancel(callId, 'its caller has lost it');
-        reject(error);
-      };
-      const follower = new FollowedCall({
-        bus: this.#bus,
-        modelId: this.id,
-        callId,
-        ended: (call) => resolve(new RemoteCall(call)),
-        lost,
-      });
-      reply.then((call) => {
-        follower.close();
-        resolve(call);
-      }, lost);
-    });
-  }
-
-  #tryCancel(callId: string, reason: string): void {
-    try {
-      this.#bus.publish(subjects.cancel(this.id), { call_id: callId, reason: reason.slice(0, 1_000) });
-    } catch {
-      // The connection is gone for good: its host will notice.
-    }
-  }
-
-  /** Asks the host to cancel when the signal aborts, and gives it a moment to say that it has. */
-  #cancellable(reply: Promise<RemoteCall>, callId: string, signal: AbortSignal): Promise<RemoteCall> {
-    return new Promise((resolve, reject) => {
-      let timer: NodeJS.Timeout | undefined;
-      const abort = (): void => {
-        this.#tryCancel(callId, signal.reason instanceof Error ? signal.reason.message : String(signal.reason));
-        timer = setTimeout(() => reject(cancelled(signal.reason)), replyGraceMs);
-      };
-      signal.addEventListener('abort', abort, { once: true });
-      const settle = (): void => {
-        signal.removeEventListener('abort', abort);
-        clearTimeout(timer);
-      };
-      reply.then(resolve, reject).finally(settle);
-    });
-  }
-}
-
-/** Whether an error says that no call was made: the host's own answer, or nobody's. */
-function isRefusal(error: unknown): boolean {
-  if (!IModelError.is(error)) return false;
-  return error.failure.source !== 'bus' || error.code === 'no_responder' || error.code === 'payload_too_large';
-}
-
-function readCall(message: Message): RemoteCall {
-  return new RemoteCall(checked(wireCall, readReply(message), 'reply', 'invalid_request'));
-}
-
-function cancelled(reason: unknown): IModelError {
-  return IModelError.of('cancelled', 'The call was cancelled', {}, { cause: reason });
 }

@@ -119,10 +119,10 @@ export class RemoteStream implements AsyncIterableIterator<Chunk> {
     const headers = toHeaders(options) ?? {};
     if (credit > 0) headers[headerNames.credit] = String(credit);
     const asked = { headers, timeoutMs: answerTimeoutMs };
-    requestCall(bus, subjects.stream(modelId), request, asked).then(
-      (message) => this.#opened(message),
-      (error: unknown) => this.#fail(error),
-    );
+    requestCall(bus, subjects.stream(modelId), request, asked, {
+      replied: (message) => this.#opened(message),
+      failed: (error) => this.#fail(error),
+    });
     if (credit > 0) {
       this.#heartbeat = setInterval(() => this.#tell({ type: 'extend', call_id: this.callId }), heartbeatMs);
       this.#heartbeat.unref();

@@ -7,32 +7,42 @@ const returnMs = 10_000;
 /** How long to wait between two tries, in milliseconds. */
 const pauseMs = 100;
 
-/**
- * Sends the request of a call. The same request may reach its host twice, so it must be named by a call id or by its token.
- *
- * @throws IModelError as `Bus.request`; `no_responder` only when the host is not back some time after the connection was.
- */
-export async function requestCall(
+/** Hears how a request ended. */
+export interface ReplyListener {
+  replied(message: Message): void;
+  /** `no_responder` only when the host is not back some time after the connection was. */
+  failed(error: unknown): void;
+}
+
+/** Sends the request of a call. The same request may reach its host twice, so it must be named by a call id or by its token. */
+export function requestCall(
   bus: Bus,
   subject: string,
   payload: unknown,
   options: RequestOptions,
-): Promise<Message> {
+  listener: ReplyListener,
+): void {
   const breaks = breaksOf(bus);
   const { count } = breaks;
-  const endsAt = performance.now() + (options.timeoutMs ?? Number.POSITIVE_INFINITY);
-  for (;;) {
-    try {
-      const { timeoutMs } = options;
-      const left = timeoutMs === undefined ? {} : { timeoutMs: Math.max(1, endsAt - performance.now()) };
-      return await bus.request(subject, payload, { ...options, ...left, idempotent: true });
-    } catch (error) {
-      const isGone = IModelError.is(error) && error.code === 'no_responder';
-      if (!isGone || breaks.count === count || performance.now() > Math.min(endsAt, breaks.healedAt + returnMs))
-        throw error;
-      await new Promise((resolve) => setTimeout(resolve, pauseMs));
-    }
-  }
+  const { timeoutMs } = options;
+  const endsAt = timeoutMs === undefined ? Number.POSITIVE_INFINITY : performance.now() + timeoutMs;
+  const send = (sendOptions: RequestOptions): void => {
+    bus.request(subject, payload, sendOptions).then(
+      (message) => listener.replied(message),
+      (error: unknown) => {
+        const isGone = IModelError.is(error) && error.code === 'no_responder';
+        const mayReturn = breaks.count !== count && performance.now() <= Math.min(endsAt, breaks.healedAt + returnMs);
+        if (isGone && mayReturn) setTimeout(again, pauseMs);
+        else listener.failed(error);
+      },
+    );
+  };
+  const again = (): void => {
+    if (timeoutMs === undefined) send(asked);
+    else send({ ...asked, timeoutMs: Math.max(1, endsAt - performance.now()) });
+  };
+  const asked: RequestOptions = { ...options, idempotent: true };
+  send(asked);
 }
 
 /** How often a bus has lost its connection. */

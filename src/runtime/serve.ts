@@ -8,6 +8,7 @@ import type { Bus, Message } from '../bus/bus.ts';
 import { failureHeaders, headerNames, readHeader } from '../bus/headers.ts';
 import { hostQueue, subjects } from '../bus/subjects.ts';
 import type { Fields } from '../endpoints/endpoint.ts';
+import { withoutField } from '../endpoints/fields.ts';
 import { IModelError, toFailure } from '../errors.ts';
 import { announceModel } from './announce.ts';
 import type { ApiCalling } from './api-calling.ts';
@@ -178,7 +179,8 @@ class ModelHost {
         throw IModelError.of('conflict', `A call with the id ${callId} has not ended`, { callId });
       }
     }
-    const { stream: _stream, ...body } = checked(callRequest, message.value(), 'request', 'invalid_request') as Fields;
+    const asked = checked(callRequest, message.value(), 'request', 'invalid_request') as Fields;
+    const body = withoutField(asked, 'stream');
     const request = streaming ? { ...body, stream: true } : body;
     const credit = streaming ? readCredit(message) : null;
     const call = this.#model.createApiCalling(request, callId === undefined ? {} : { callId });

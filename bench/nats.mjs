@@ -39,20 +39,19 @@ export async function nats() {
   const bareCaller = await connectBare({ servers: server.url });
   model.serve(hostBus);
   const remote = connect(callerBus).model('bench');
-  // The bare responder answers with a reply of the same size, parsed and written as JSON on both sides.
-  const reply = JSON.stringify({ reply: 'x'.repeat(1_000) });
+  // The bare responder answers with the same body, and both sides read and write JSON as they would have to.
+  const reply = JSON.parse(JSON.stringify((await model.invoke(request)).toWire()));
   bareHost.subscribe('bare', {
     queue: 'bare',
     callback: (_error, message) => {
       message.json();
-      message.respond(reply);
+      message.respond(JSON.stringify(reply));
     },
   });
   await hostBus.flush();
   await bareHost.flush();
-  const body = JSON.stringify(request);
   const oneOurs = () => remote.invoke(request);
-  const oneBare = async () => (await bareCaller.request('bare', body, { timeout: 10_000 })).json();
+  const oneBare = async () => (await bareCaller.request('bare', JSON.stringify(request), { timeout: 10_000 })).json();
 
   const ratios = [];
   await rate(oneOurs, 64, 2_000);

@@ -55,7 +55,7 @@ export const callDict = z.object({
   /** Epoch seconds. */
   created_at: z.number(),
   /** `lion_class`, `timing` and `attempts`, and whatever the caller put there. */
-  metadata: z.record(z.string(), z.unknown()),
+  metadata: z.looseObject({}),
   execution,
   /** The body that was or would be sent. */
   payload: z.record(z.string(), z.unknown()),
@@ -125,14 +125,15 @@ export function viewFromWire(wire: z.infer<typeof wireView>): AnswerView {
 }
 
 function usageToWire(value: z.infer<typeof usage>): z.infer<typeof wireUsage> {
-  return {
+  const wire: z.infer<typeof wireUsage> = {
     input_tokens: value.inputTokens,
     output_tokens: value.outputTokens,
     total_tokens: value.totalTokens,
-    ...(value.cachedInputTokens === undefined ? {} : { cached_input_tokens: value.cachedInputTokens }),
-    ...(value.cacheWriteTokens === undefined ? {} : { cache_write_tokens: value.cacheWriteTokens }),
-    ...(value.reasoningTokens === undefined ? {} : { reasoning_tokens: value.reasoningTokens }),
   };
+  if (value.cachedInputTokens !== undefined) wire.cached_input_tokens = value.cachedInputTokens;
+  if (value.cacheWriteTokens !== undefined) wire.cache_write_tokens = value.cacheWriteTokens;
+  if (value.reasoningTokens !== undefined) wire.reasoning_tokens = value.reasoningTokens;
+  return wire;
 }
 
 function usageFromWire(wire: z.infer<typeof wireUsage>): z.infer<typeof usage> {

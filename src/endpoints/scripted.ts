@@ -258,37 +258,26 @@ function quarter(text: string): number {
 
 /** The answer as a chat completion. */
 function bodyOf(script: ScriptedRequest, view: AnswerView, id: string): Fields {
-  const toolCalls = view.toolUses.map((use) => ({
-    id: use.id,
-    type: 'function',
-    function: { name: use.name, arguments: JSON.stringify(use.input) },
-  }));
-  return {
+  const message: Record<string, unknown> = { role: 'assistant', content: view.text };
+  if (view.thinking !== '') message.reasoning_content = view.thinking;
+  if (view.toolUses.length > 0) {
+    message.tool_calls = view.toolUses.map((use) => ({
+      id: use.id,
+      type: 'function',
+      function: { name: use.name, arguments: JSON.stringify(use.input) },
+    }));
+  }
+  const body: Record<string, unknown> = {
     id,
     object: 'chat.completion',
     model: script.model ?? 'scripted',
-    choices: [
-      {
-        index: 0,
-        message: {
-          role: 'assistant',
-          content: view.text,
-          ...(view.thinking === '' ? {} : { reasoning_content: view.thinking }),
-          ...(toolCalls.length === 0 ? {} : { tool_calls: toolCalls }),
-        },
-        finish_reason: view.finishReason,
-      },
-    ],
-    ...(view.usage === null
-      ? {}
-      : {
-          usage: {
-            prompt_tokens: view.usage.inputTokens,
-            completion_tokens: view.usage.outputTokens,
-            total_tokens: view.usage.totalTokens,
-          },
-        }),
+    choices: [{ index: 0, message, finish_reason: view.finishReason }],
   };
+  if (view.usage !== null) {
+    const { inputTokens, outputTokens, totalTokens } = view.usage;
+    body.usage = { prompt_tokens: inputTokens, completion_tokens: outputTokens, total_tokens: totalTokens };
+  }
+  return body;
 }
 
 function wordsOf(text: string): string[] {

@@ -54,13 +54,16 @@ export class RecentCalls<T> {
       held.value = null;
       return;
     }
-    const now = this.#clock.now();
-    held.endedAt = now;
+    held.endedAt = this.#clock.now();
     this.#ended.set(id, held);
-    for (const [oldest, ended] of this.#ended) {
-      if (this.#ended.size <= keepCount && ended.endedAt > now - keepMs) break;
-      this.#ended.delete(oldest);
-      ended.value = null;
+    if (this.#ended.size > keepCount) this.#forgetOldest();
+  }
+
+  #forgetOldest(): void {
+    for (const [id, held] of this.#ended) {
+      this.#ended.delete(id);
+      held.value = null;
+      return;
     }
   }
 }

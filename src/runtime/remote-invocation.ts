@@ -49,6 +49,7 @@ export class RemoteInvocation implements ReplyListener, Follower {
       request,
       {
         token,
+        idempotent: true,
         ...(headers === undefined ? {} : { headers }),
         ...(timeoutMs === undefined ? {} : { timeoutMs: timeoutMs + replyGraceMs }),
       },

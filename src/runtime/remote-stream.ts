@@ -118,7 +118,7 @@ export class RemoteStream implements AsyncIterableIterator<Chunk> {
     const { signal } = options;
     const headers = toHeaders(options) ?? {};
     if (credit > 0) headers[headerNames.credit] = String(credit);
-    const asked = { headers, timeoutMs: answerTimeoutMs };
+    const asked = { headers, timeoutMs: answerTimeoutMs, idempotent: true } as const;
     requestCall(bus, subjects.stream(modelId), request, asked, {
       replied: (message) => this.#opened(message),
       failed: (error) => this.#fail(error),

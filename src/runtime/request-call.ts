@@ -14,35 +14,38 @@ export interface ReplyListener {
   failed(error: unknown): void;
 }
 
-/** Sends the request of a call. The same request may reach its host twice, so it must be named by a call id or by its token. */
+/** Sends the request of a call. It may reach its host twice, so it must be named by a call id or by its token. */
 export function requestCall(
   bus: Bus,
   subject: string,
   payload: unknown,
-  options: RequestOptions,
+  options: RequestOptions & { readonly idempotent: true },
   listener: ReplyListener,
 ): void {
   const breaks = breaksOf(bus);
   const { count } = breaks;
-  const { timeoutMs } = options;
-  const endsAt = timeoutMs === undefined ? Number.POSITIVE_INFINITY : performance.now() + timeoutMs;
-  const send = (sendOptions: RequestOptions): void => {
-    bus.request(subject, payload, sendOptions).then(
+  const endsAt = options.timeoutMs === undefined ? Number.POSITIVE_INFINITY : performance.now() + options.timeoutMs;
+  const mayReturn = (error: unknown): boolean => {
+    if (!IModelError.is(error) || error.code !== 'no_responder' || breaks.count === count) return false;
+    return performance.now() <= Math.min(endsAt, breaks.healedAt + returnMs);
+  };
+  const send = (left: RequestOptions): void => {
+    bus.request(subject, payload, left).then(
       (message) => listener.replied(message),
       (error: unknown) => {
-        const isGone = IModelError.is(error) && error.code === 'no_responder';
-        const mayReturn = breaks.count !== count && performance.now() <= Math.min(endsAt, breaks.healedAt + returnMs);
-        if (isGone && mayReturn) setTimeout(again, pauseMs);
+        if (mayReturn(error)) setTimeout(() => send(withTime(options, endsAt)), pauseMs);
         else listener.failed(error);
       },
     );
   };
-  const again = (): void => {
-    if (timeoutMs === undefined) send(asked);
-    else send({ ...asked, timeoutMs: Math.max(1, endsAt - performance.now()) });
-  };
-  const asked: RequestOptions = { ...options, idempotent: true };
-  send(asked);
+  send(options);
+}
+
+/** The same request with the time it has left. */
+function withTime(options: RequestOptions, endsAt: number): RequestOptions {
+  return endsAt === Number.POSITIVE_INFINITY
+    ? options
+    : { ...options, timeoutMs: Math.max(1, endsAt - performance.now()) };
 }
 
 /** How often a bus has lost its connection. */

@@ -2,6 +2,7 @@ import { z } from 'zod';
 import { failure } from './failure.ts';
 
 const text = z.string('a text');
+const fields = z.record(z.string(), z.unknown(), 'an object of fields');
 const instant = z.number('epoch milliseconds').nonnegative('at least 0');
 const amount = z.number('a number').nonnegative('at least 0');
 const count = z.int('a whole number').nonnegative('at least 0');
@@ -174,3 +175,50 @@ export const actorState = z.strictObject({
 
 /** See {@link actorState}. */
 export type ActorState = z.infer<typeof actorState>;
+
+/** One call that has not ended, with all that is needed to send it: {@link callRowState} and what only the runtime knows. */
+export const liveCall = callRowState.extend({
+  /** The body that is or would be sent. */
+  payload: fields,
+  /** Epoch milliseconds, where it was made long before it was queued. @defaultValue `queued_at` */
+  created_at: instant.optional(),
+  /** What travels beside the body; bytes as `{ base64 }`. */
+  transport: fields.optional(),
+  /** The caller's own notes. */
+  metadata: fields.optional(),
+  /** What the caller asked for, where another model may have to be asked. */
+  request: fields.optional(),
+  /** Whether its caller chose its id, and so may ask for it. */
+  named: z.literal(true, 'true, or left out').optional(),
+  /** The trace it belongs to, as headers. */
+  trace: z.record(z.string(), text).optional(),
+  /** The subject on which its caller waits for the outcome. */
+  reply_to: text.optional(),
+  /** How the outcome is written there. @defaultValue JSON */
+  reply_type: z.enum(['application/json', 'application/msgpack', 'text/plain']).optional(),
+});
+
+/** See {@link liveCall}. */
+export type LiveCall = z.infer<typeof liveCall>;
+
+/** The live state of an iModel, as `toDict({ state: true })` writes it. */
+export const liveState = actorState
+  .extend({
+    /** When it was written, epoch milliseconds. */
+    saved_at: instant,
+    /** Which log of a runtime's state holds what happened since; absent in what was written for somebody else. */
+    generation: count.optional(),
+    calls: z.array(liveCall),
+  })
+  .superRefine(({ calls }, context) => {
+    const seen = new Set<string>();
+    for (const [index, { id }] of calls.entries()) {
+      if (seen.has(id)) {
+        context.addIssue({ code: 'custom', path: ['calls', index, 'id'], message: 'an id that no other call has' });
+      }
+      seen.add(id);
+    }
+  });
+
+/** See {@link liveState}. */
+export type LiveState = z.infer<typeof liveState>;

@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { liveState } from './live-state.ts';
 
 /** The version of {@link modelDict} that is written; higher ones are refused. */
 export const dictVersion = 1;
@@ -66,7 +67,7 @@ const processorConfig = z.object({
 /**
  * An iModel as plain data: the reference's keys, and beside them `schema_version`, `exit_hook` and `options`, which the reference skips.
  *
- * Holds no key, no function, no hook and nothing of the calls.
+ * Holds no key, no function and no hook, and nothing of the calls unless `state` was asked for.
  */
 export const modelDict = z.object({
   /** Absent in the reference's own. */
@@ -86,6 +87,10 @@ export const modelDict = z.object({
   options: fields.optional(),
   /** The agent session, where it was asked for. */
   session_id: text.nullish(),
+  /** The models that stand in for this one, in the order in which they are asked. */
+  fallbacks: z.array(fields).optional(),
+  /** What it is doing, where that was asked for. */
+  state: liveState.optional(),
 });
 
 /** See {@link modelDict}. */

@@ -4,6 +4,7 @@ import { type CallDict, type CallStatus, viewToWire, type WireCall } from '../..
 import type { AnswerView, FinishReason, ToolUse, Usage } from '../../schemas/chunk.ts';
 import type { Failure } from '../../schemas/failure.ts';
 import type { CallOutcome } from '../../schemas/hook.ts';
+import type { LiveCall } from '../../schemas/live-state.ts';
 import type { ChunkSink, EndpointReply, Fields } from '../endpoints/endpoint.ts';
 import { IModelError } from '../errors.ts';
 import type { CallHooks } from '../hooks/call-hooks.ts';
@@ -22,6 +23,9 @@ export interface CallOwner {
   /** A new call of the same owner with this payload. */
   renew(call: ApiCalling, payload: Fields, transport: Fields, metadata: Record<string, unknown>): ApiCalling;
 }
+
+/** How an outcome is written. @internal */
+export type ReplyType = NonNullable<LiveCall['reply_type']>;
 
 /** What a call is made from. @internal */
 export interface CallInit {
@@ -67,6 +71,10 @@ export class ApiCalling {
   hooks: CallHooks | null = null;
   /** What runs for it at the moment. @internal */
   entry: CallEntry | null = null;
+  /** Where its caller waits for the outcome, and how it is written there; null for calls that did not come over a bus. @internal */
+  replyTo: string | null = null;
+  /** @internal */
+  replyType: ReplyType | null = null;
   /** Whether its reader left the stream. @internal */
   isLeft = false;
   /** What its canceller gave as the reason. @internal */
@@ -249,7 +257,7 @@ export class ApiCalling {
 
   /** The ended call as it travels over a bus. @internal */
   toWire(): WireCall {
-    const view: AnswerView = this.#settled?.view ?? emptyView;
+    const { text, thinking, tool_uses, finish_reason, usage } = viewToWire(this.#settled?.view ?? emptyView);
     return {
       id: this.id,
       created_at: this.createdAt,
@@ -262,7 +270,11 @@ export class ApiCalling {
         error: writeError(this.error),
         retryable: this.#failure === null ? null : this.#failure.retryable,
       },
-      ...viewToWire(view),
+      text,
+      thinking,
+      tool_uses,
+      finish_reason,
+      usage,
       failure: this.#failure,
     };
   }

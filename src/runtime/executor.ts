@@ -17,6 +17,8 @@ const stopGraceMs = 5_000;
 
 /** Hears what happens to calls. Called synchronously; must not throw. */
 export interface ExecutorObserver {
+  /** An attempt is about to begin, and waits for what this returns; null when it need not wait. */
+  starting(call: ApiCalling): Promise<void> | null;
   started(call: ApiCalling): void;
   answered(call: ApiCalling): void;
   retrying(call: ApiCalling, failure: Failure, delayMs: number): void;
@@ -66,13 +68,24 @@ export class Executor implements DispatcherEffects {
     });
     if (row.attempts === 1) observer.started(call);
     call.attempts = row.attempts;
+    const recorded = observer.starting(call);
     const { hooks } = call;
     if (hooks === null || hooks.passed) {
-      this.#follow(row, run, () => endpoint.run(run), standing);
+      this.#follow(
+        row,
+        run,
+        after(recorded, run, () => endpoint.run(run)),
+        standing,
+      );
       return;
     }
     const hooked = new HookedRun(call, run, hooks, (isRunning) => this.#send({ type: 'call.hook', row, isRunning }));
-    this.#follow(row, hooked, () => hooked.run(endpoint), standing);
+    this.#follow(
+      row,
+      hooked,
+      after(recorded, run, () => hooked.run(endpoint)),
+      standing,
+    );
   }
 
   ending(row: CallRow, event: CallVerdict['event'], failure: Failure | null): boolean {
@@ -185,6 +198,20 @@ const outcomes = {
   'call.cancel': 'cancelled',
   'call.abort': 'aborted',
 } as const satisfies Record<CallVerdict['event'], CallOutcome>;
+
+/** Begins when what must be done before is done, unless the attempt was stopped meanwhile. */
+function after(
+  done: Promise<void> | null,
+  attempt: CallRun,
+  begin: () => Promise<EndpointReply>,
+): () => Promise<EndpointReply> {
+  if (done === null) return begin;
+  return async () => {
+    await done;
+    if (attempt.aborted) throw attempt.reason;
+    return begin();
+  };
+}
 
 function callOf(row: CallRow): ApiCalling {
   // Rows are made by the iModel with the call as their handle.

@@ -1,5 +1,6 @@
 import { setMaxListeners } from 'node:events';
 import { createActor } from 'xstate';
+import { writeActor } from '../../actors/actor-state.ts';
 import { stepCall } from '../../actors/call.ts';
 import { CallRow } from '../../actors/call-row.ts';
 import type { Clock } from '../../actors/clock.ts';
@@ -10,10 +11,12 @@ import type {
   DispatcherView,
   ResiliencePolicy,
 } from '../../actors/dispatcher.ts';
+import { restoreRow } from '../../actors/dispatcher-state.ts';
 import { type ModelActor, type ModelRegions, modelMachine, modeOf } from '../../actors/imodel.ts';
 import type { ModelEventMessage, ModelEventType } from '../../schemas/event.ts';
 import { type Failure, failureOf } from '../../schemas/failure.ts';
 import type { CallOptions } from '../../schemas/imodel.ts';
+import type { LiveState } from '../../schemas/live-state.ts';
 import type { ControlRequest } from '../../schemas/wire.ts';
 import type { Endpoint, Fields } from '../endpoints/endpoint.ts';
 import { IModelError, toFailure } from '../errors.ts';
@@ -26,6 +29,7 @@ import { ApiCalling, type CallOwner } from './api-calling.ts';
 import { EndpointStanding } from './endpoint-standing.ts';
 import { Executor, type ExecutorObserver } from './executor.ts';
 import type { FallbackPolicy } from './fallback.ts';
+import { readLiveCall, writeLiveCall } from './live-calls.ts';
 
 /** What a live model is made from. @internal */
 export interface LiveModelOptions {
@@ -46,6 +50,13 @@ export interface LiveModelOptions {
 /** Hears events of one iModel. `make` builds the event: who does not want it does not pay for it. */
 export type ModelObserver = (type: ModelEventType, make: () => ModelEventMessage) => void;
 
+/** Keeps what must not be forgotten when the process dies. Must not throw. @internal */
+export interface CallRecorder {
+  /** An attempt is about to begin. It waits for what this returns; null when it need not. */
+  starting(call: ApiCalling): Promise<void> | null;
+  ended(call: ApiCalling): void;
+}
+
 /**
  * The running actor of one iModel, bound to its endpoint: the only place that knows both. Everything that happens to a call goes
  * through here.
@@ -62,6 +73,10 @@ export class LiveModel implements CallOwner, ExecutorObserver {
   processingMs = 0;
   /** Why the last call that did not complete ended. */
   lastFailure: Failure | null = null;
+  /** Hears of attempts and ends before anybody else; null for most models. */
+  recorder: CallRecorder | null = null;
+  /** The calls that {@link restore} brought, oldest first. */
+  restoredCalls: readonly ApiCalling[] = [];
   readonly #createId: () => string;
   readonly hooks: HookRegistry;
   readonly exitHook: boolean;
@@ -221,6 +236,43 @@ export class LiveModel implements CallOwner, ExecutorObserver {
     return undefined;
   }
 
+  /** Everything of the actor and its calls as plain data. Shares payloads with the calls: to be copied or turned into a text at once. */
+  writeState(): LiveState {
+    const state = writeActor(this.#regions.life, this.#dispatcher);
+    const rows = this.#dispatcher.rows()[Symbol.iterator]();
+    const calls = state.calls.map((row) => {
+      // The rows are written in their order.
+      const call = rows.next().value?.handle as ApiCalling;
+      return writeLiveCall(row, call, this.#named.has(call.id));
+    });
+    return { ...state, calls, saved_at: this.clock.now() };
+  }
+
+  /**
+   * Takes over what another actor was doing, before anything else has come. Its running calls have failed with `interrupted`; those that wait
+   * go on waiting, and none begins before {@link begin}.
+   */
+  restore(state: LiveState): void {
+    const calls = state.calls.map((written) => readLiveCall(written, this));
+    const rows = state.calls.map((written, index) => {
+      const call = calls[index] as ApiCalling;
+      const row = restoreRow(written, call);
+      call.submitAs(row);
+      this.attachHooks(call);
+      if (written.named === true) this.#name(call, call.id);
+      return row;
+    });
+    this.restoredCalls = calls;
+    this.#send({ type: 'calls.restore', restored: { state: { ...state, is_gate_open: false }, rows } });
+    this.#send({ type: 'calls.interrupt' });
+    if (state.life === 'paused') this.control({ action: 'pause' });
+  }
+
+  /** Lets calls start after {@link restore}, unless the actor was paused. */
+  begin(): void {
+    if (this.#regions.life === 'running') this.#send({ type: 'gate.open' });
+  }
+
   control(request: ControlRequest): void {
     switch (request.action) {
       case 'pause':
@@ -253,6 +305,10 @@ export class LiveModel implements CallOwner, ExecutorObserver {
     return () => this.#observers.delete(observer);
   }
 
+  starting(call: ApiCalling): Promise<void> | null {
+    return this.recorder === null ? null : this.recorder.starting(call);
+  }
+
   started(call: ApiCalling): void {
     this.#emit('pre_invocation', call);
   }
@@ -270,6 +326,7 @@ export class LiveModel implements CallOwner, ExecutorObserver {
   }
 
   ended(call: ApiCalling): void {
+    this.recorder?.ended(call);
     const { row, failure } = call;
     if (row !== null && row.startedAt >= 0) this.processingMs += this.clock.now() - row.startedAt;
     if (failure !== null) this.lastFailure = failure;

@@ -22,7 +22,7 @@ import { stateOf } from './runtime/model-state.ts';
 import { ModelStream } from './runtime/model-stream.ts';
 import { limitsOf, resilienceOf } from './runtime/policies.ts';
 import { callClassOf, createAfterHook } from './runtime/pre-create.ts';
-import { type FromDictOptions, readModel } from './runtime/read-model.ts';
+import { type FromDictOptions, namingPath, readModel } from './runtime/read-model.ts';
 import { resolveEndpoint, splitOptions } from './runtime/resolve-endpoint.ts';
 import { type ServedModel, serveModel } from './runtime/serve.ts';
 import { systemClock } from './runtime/system-clock.ts';
@@ -100,7 +100,8 @@ export class iModel implements AsyncDisposable {
   readonly #functions: IModelFunctions;
   /** Fallbacks that were made here. */
   readonly #owned: iModel[] = [];
-  readonly #hasFallbacks: boolean;
+  /** The models that stand in for this one, in the order in which they are asked. */
+  readonly fallbacks: readonly iModel[];
 
   /**
    * @throws IModelError `config` for an unknown or malformed option, an unknown provider without `baseUrl`, or an endpoint the provider
@@ -117,14 +118,13 @@ export class iModel implements AsyncDisposable {
     this.endpoint = resolveEndpoint(settings, functions, provider);
     this.hookRegistry = asRegistry(functions.hookRegistry);
     this.exitHook = settings.exitHook ?? false;
-    const fallbacks = this.#fallbacks(functions);
-    this.#hasFallbacks = fallbacks.length > 0;
+    this.fallbacks = this.#fallbacks(functions);
     this.#live = new LiveModel({
       id: this.id,
       endpoint: this.endpoint,
       limits: limitsOf(settings, this.endpoint),
       resilience: resilienceOf(settings, this.endpoint),
-      fallback: { models: fallbacks, codes: settings.fallbackOn ?? [] },
+      fallback: { models: this.fallbacks, codes: settings.fallbackOn ?? [] },
       hooks: this.hookRegistry,
       exitHook: this.exitHook,
       random: Math.random,
@@ -144,6 +144,9 @@ export class iModel implements AsyncDisposable {
   /**
    * Makes the iModel that {@link toDict} wrote down, here or by the reference.
    *
+   * With `state` in it, what waited waits again in its order, what was used of limits stays used, and what ran has ended as `failed` with
+   * `interrupted`: see {@link restoredCalls}.
+   *
    * @param data - Checked in full; not changed.
    * @param given - What no dict holds: hooks, functions, the clock, the environment, the key.
    * @throws IModelError `config`, naming the path in the dict, for one that is malformed or of a later version.
@@ -155,11 +158,27 @@ export class iModel implements AsyncDisposable {
     data: unknown,
     given: FromDictOptions = {},
   ): T {
-    const { options, endpoint, sessionId } = readModel(data, given);
-    const { apiKey: _apiKey, endpoint: _endpoint, ...functions } = given;
-    const model = new this({ ...options, ...functions, endpoint });
-    if (sessionId !== null) model.#resumeSession(sessionId);
-    return model;
+    const { options, endpoint, sessionId, fallbacks: written, state } = readModel(data, given);
+    const { apiKey: _apiKey, baseUrl: _baseUrl, endpoint: _endpoint, ...functions } = given;
+    const owned: iModel[] = [];
+    try {
+      const { clock, env, bus } = given;
+      for (const [index, dict] of given.fallbacks === undefined ? written.entries() : []) {
+        owned.push(namingPath(`fallbacks.${index}`, () => iModel.fromDict(dict, { clock, env, bus })));
+      }
+      const fallbacks = given.fallbacks ?? owned;
+      const model = new this({ ...options, ...functions, endpoint, fallbacks });
+      model.#owned.push(...owned);
+      if (sessionId !== null) model.#resumeSession(sessionId);
+      if (state !== null) {
+        model.live.restore(state);
+        model.live.begin();
+      }
+      return model;
+    } catch (error) {
+      for (const model of owned) void model.close();
+      throw error;
+    }
   }
 
   /**
@@ -186,6 +205,13 @@ export class iModel implements AsyncDisposable {
     }
     const { id, createdAt, provider, baseUrl, apiKey, endpoint: name, endpointName, ...settings } = this.#settings;
     const { session_id: session, ...metadata } = this.providerMetadata;
+    const owned: iModel[] = [];
+    const fallbacks = (this.#functions.fallbacks ?? []).map((fallback) => {
+      if (!(fallback instanceof iModel) || !this.#owned.includes(fallback)) return fallback;
+      const copied = fallback.copy();
+      owned.push(copied);
+      return copied;
+    });
     // A subclass is expected to take the options of this class.
     const Copy = this.constructor as new (options: IModelOptions) => this;
     const copy = new Copy({
@@ -194,7 +220,9 @@ export class iModel implements AsyncDisposable {
       hookRegistry: this.hookRegistry,
       providerMetadata: shareSession && session !== undefined ? { ...metadata, session_id: session } : metadata,
       endpoint,
+      fallbacks,
     });
+    copy.#owned.push(...owned);
     if (shareSession && this.providerSessionId !== null) copy.#resumeSession(this.providerSessionId);
     return copy;
   }
@@ -233,6 +261,19 @@ export class iModel implements AsyncDisposable {
     return stateOf(this, this.#live);
   }
 
+  /**
+   * The calls that were waiting or running when the dict was written from which this iModel was made; those that were running have ended as
+   * `failed`, with `interrupted`. In the order of their coming, kept until the end.
+   */
+  get restoredCalls(): readonly ApiCalling[] {
+    return this.#live.restoredCalls;
+  }
+
+  /** The call with this id, while it has not ended, or for ever if it was restored; undefined when there is none. */
+  call(callId: string): ApiCalling | undefined {
+    return this.#live.findCall(callId) ?? this.restoredCalls.find(({ id }) => id === callId);
+  }
+
   /** The actor behind it. @internal */
   get live(): LiveModel {
     return this.#live;
@@ -267,7 +308,7 @@ export class iModel implements AsyncDisposable {
     const callClass = callClassOf(overrides);
     const call = this.#live.createCall(this.endpoint.prepare(body), transport, options.callId, undefined, callClass);
     if (overrides !== null) this.#live.attachHooks(call, overrides);
-    if (this.#hasFallbacks) call.request = structuredClone(body);
+    if (this.fallbacks.length > 0) call.request = structuredClone(body);
     return call;
   }
 

@@ -1,4 +1,5 @@
 import type { ModelOptions } from '../../schemas/imodel.ts';
+import type { LiveState } from '../../schemas/live-state.ts';
 import {
   dictVersion,
   type EndpointConfigDict,
@@ -13,14 +14,16 @@ import type { IModelFunctions } from '../imodel.ts';
 import type { EndpointOptions } from '../providers/endpoint-options.ts';
 import { matchEndpoint } from '../providers/match.ts';
 import { checked } from './checked.ts';
+import { redacted } from './credentials.ts';
 import { makeByRecipe, secretsOf } from './endpoint-recipe.ts';
 import { remoteEndpoint } from './resolve-endpoint.ts';
-import { redacted } from './write-model.ts';
 
 /** What no dict holds, given again when an iModel is read from one. */
 export interface FromDictOptions extends Omit<IModelFunctions, 'endpoint'> {
   /** The key, or the name of the variable that holds it. @defaultValue the provider's variable, read at call time */
   readonly apiKey?: string | undefined;
+  /** The base URL, for a dict that holds it without a credential of its query. */
+  readonly baseUrl?: string | undefined;
   /** An endpoint of your own, for a dict whose endpoint is not in the provider list. */
   readonly endpoint?: Endpoint | undefined;
 }
@@ -30,6 +33,9 @@ export interface ReadModel {
   readonly options: ModelOptions;
   readonly endpoint: Endpoint;
   readonly sessionId: string | null;
+  /** Dicts of the models that stand in for it; not checked yet. */
+  readonly fallbacks: readonly unknown[];
+  readonly state: LiveState | null;
 }
 
 /** Names a configuration may hold; every other one is a request default. */
@@ -64,8 +70,10 @@ export function readModel(data: unknown, given: FromDictOptions): ReadModel {
   return {
     // The constructor checks them once more, codes of failures among them.
     options: Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined)) as ModelOptions,
-    endpoint: given.endpoint ?? namingPath(() => endpointOf(dict.endpoint.config, own, given)),
+    endpoint: given.endpoint ?? namingPath('endpoint.config', () => endpointOf(dict.endpoint.config, own, given)),
     sessionId: dict.session_id ?? null,
+    fallbacks: dict.fallbacks ?? [],
+    state: dict.state ?? null,
   };
 }
 
@@ -93,7 +101,7 @@ function endpointOf(config: EndpointConfigDict, own: ModelDictOptions, given: Fr
   const headers = Object.fromEntries(written.filter(([, value]) => value !== redacted));
   const options: EndpointOptions = {
     kwargs,
-    ...(config.base_url == null ? {} : { baseUrl: config.base_url }),
+    ...baseUrlOf(config, given),
     ...(config.auth_type == null ? {} : { authType: config.auth_type }),
     ...(config.timeout == null ? {} : { timeout: config.timeout }),
     ...(config.context_window == null ? {} : { contextWindow: config.context_window }),
@@ -115,6 +123,14 @@ function endpointOf(config: EndpointConfigDict, own: ModelDictOptions, given: Fr
     secrets: secretsOf(given.apiKey, given.env),
     withheldHeaders: written.filter(([, value]) => value === redacted).map(([name]) => name),
   });
+}
+
+function baseUrlOf({ base_url: written }: EndpointConfigDict, given: FromDictOptions): { readonly baseUrl?: string } {
+  if (given.baseUrl !== undefined) return { baseUrl: given.baseUrl };
+  if (written == null) return {};
+  if (!written.includes(redacted)) return { baseUrl: written };
+  const message = 'Expected `baseUrl` to be given again: the dict holds it without the credential in its query';
+  throw IModelError.of('config', message, { field: 'base_url', value: printValue(written) });
 }
 
 function unknownOf(config: EndpointConfigDict): Record<string, unknown> {
@@ -150,14 +166,18 @@ function defined(record: Record<string, unknown>): Record<string, unknown> {
   return Object.fromEntries(Object.entries(record).filter(([, value]) => value !== undefined));
 }
 
-/** Says where in the dict a mistake is that was found while the endpoint was made. */
-function namingPath<T>(make: () => T): T {
+/**
+ * Says where in a dict a mistake is that was found by whoever was given a part of it.
+ *
+ * @param part - The path of that part.
+ */
+export function namingPath<T>(part: string, make: () => T): T {
   try {
     return make();
   } catch (error) {
     if (!IModelError.is(error) || error.failure.code !== 'config') throw error;
     const { code: _code, message, field, ...details } = error.failure;
-    const path = field === undefined ? 'endpoint.config' : `endpoint.config.${field}`;
+    const path = field === undefined ? part : `${part}.${field}`;
     throw IModelError.of('config', `Dict \`${path}\`: ${message}`, { ...details, field: path }, { cause: error });
   }
 }

@@ -3,17 +3,12 @@ import { dictVersion, type EndpointConfigDict, type ModelDict, type ModelDictOpt
 import type { Endpoint, Fields } from '../endpoints/endpoint.ts';
 import { requestJsonSchema } from '../endpoints/request-json-schema.ts';
 import { isLoopbackHost } from '../http/address-guard.ts';
+import { isCredentialName, redacted, withoutCredentials } from './credentials.ts';
 import { type EndpointRecipe, recipeOf } from './endpoint-recipe.ts';
+import { limitsOnly } from './limits-only.ts';
 import type { LiveModel } from './live-model.ts';
 import { resilienceOf } from './policies.ts';
 import { writeValue } from './written.ts';
-
-/** Stands in a dict for a value that must not be written down. */
-export const redacted = '(redacted)';
-
-/** Headers that carry credentials, by the names in use. */
-const credentialHeader =
-  /^(proxy-)?authorization$|^(set-)?cookie2?$|api-?key|token|secret|credential|password|^x-auth/i;
 
 /** What goes into a dict beside the essentials. */
 export interface ToDictOptions {
@@ -21,8 +16,13 @@ export interface ToDictOptions {
   readonly includeRequestOptions?: boolean;
   /** Writes queue, limits and concurrency. @defaultValue true */
   readonly includeProcessorConfig?: boolean;
-  /** Writes the agent session that the next call resumes. @defaultValue false */
+  /** Writes the agent session that the next call resumes. @defaultValue false, but true with `state` */
   readonly includeSession?: boolean;
+  /**
+   * Writes what it is doing too: calls that wait and that run, with their requests, what is used of its limits, cool-down, breaker,
+   * counters. @defaultValue false
+   */
+  readonly state?: boolean;
 }
 
 /** The parts of an iModel that are written down. */
@@ -34,16 +34,54 @@ export interface WritableModel {
   readonly exitHook: boolean;
   readonly providerSessionId: string | null;
   readonly live: LiveModel;
+  readonly fallbacks: readonly { readonly live: LiveModel; toDict(options: ToDictOptions): ModelDict }[];
 }
 
 /** Writes an iModel down; see `iModel.toDict`. */
 export function writeModel(model: WritableModel, settings: ModelOptions, options: ToDictOptions): ModelDict {
+  if (options.state === true) return JSON.parse(writeModelText(model, settings, options)) as ModelDict;
+  const secrets = recipeOf(model.endpoint)?.secrets ?? [];
+  const dict = draft(model, settings, options);
+  return secrets.length === 0 ? dict : (without(dict, secrets) as ModelDict);
+}
+
+/**
+ * As {@link writeModel}, as JSON: for many calls, copying them would take longer than all the rest.
+ *
+ * @param generation - Which log holds what happens from now on; see {@link ModelDict}.
+ */
+export function writeModelText(
+  model: WritableModel,
+  settings: ModelOptions,
+  options: ToDictOptions,
+  generation?: number,
+): string {
+  const dict = draft(model, settings, options);
+  if (options.state === true) {
+    dict.state = model.live.writeState();
+    if (generation !== undefined) dict.state.generation = generation;
+  }
+  const secrets = recipeOf(model.endpoint)?.secrets ?? [];
+  return secrets.reduce((text, secret) => text.replaceAll(JSON.stringify(secret).slice(1, -1), redacted), textOf(dict));
+}
+
+/** Requests may hold what JSON cannot. */
+function textOf(dict: ModelDict): string {
+  try {
+    return JSON.stringify(dict);
+  } catch {
+    return JSON.stringify(writeValue(dict));
+  }
+}
+
+/** The whole but for `state`, and with secrets that its endpoint was given. */
+function draft(model: WritableModel, settings: ModelOptions, options: ToDictOptions): ModelDict {
   const { endpoint } = model;
   const recipe = recipeOf(endpoint);
   const { session_id: session, ...metadata } = model.providerMetadata;
   const keepsSession = session !== undefined && !endpoint.isCli;
   const own = ownOptions(settings, recipe);
-  const dict: ModelDict = {
+  return {
     schema_version: dictVersion,
     id: model.id,
     created_at: model.createdAt,
@@ -56,9 +94,15 @@ export function writeModel(model: WritableModel, settings: ModelOptions, options
     ...(options.includeProcessorConfig === false ? {} : { processor_config: processorOf(model, settings) }),
     exit_hook: model.exitHook,
     ...(Object.keys(own).length === 0 ? {} : { options: own }),
-    ...(options.includeSession === true ? { session_id: model.providerSessionId } : {}),
+    ...((options.includeSession ?? options.state) ? { session_id: model.providerSessionId } : {}),
+    ...(model.fallbacks.length === 0 ? {} : { fallbacks: model.fallbacks.map((own) => fallbackOf(own, options)) }),
   };
-  return recipe === undefined || recipe.secrets.length === 0 ? dict : (without(dict, recipe.secrets) as ModelDict);
+}
+
+/** Its calls are ours, or others' that have their own place; what it has used of its limits is its own. */
+function fallbackOf(fallback: WritableModel['fallbacks'][number], options: ToDictOptions): ModelDict {
+  const { state, ...dict } = fallback.toDict(options);
+  return state === undefined ? dict : { ...dict, state: limitsOnly(state, fallback.live.view().limits.window) };
 }
 
 function configOf(
@@ -70,13 +114,13 @@ function configOf(
   const { config } = endpoint;
   const headers: Record<string, string> = {};
   for (const [name, value] of Object.entries(config.defaultHeaders)) {
-    headers[name] = credentialHeader.test(name) ? redacted : value;
+    headers[name] = isCredentialName(name) ? redacted : value;
   }
   for (const name of recipe?.withheldHeaders ?? []) headers[name] = redacted;
   const whole: EndpointConfigDict = {
     name: config.name,
     provider: config.provider,
-    base_url: config.baseUrl === null ? null : withoutLogin(config.baseUrl),
+    base_url: config.baseUrl === null ? null : withoutCredentials(config.baseUrl),
     endpoint: config.endpoint,
     method: config.method,
     params: {},
@@ -153,14 +197,6 @@ function plainRecord(record: Fields): Record<string, unknown> {
 
 function isLocal(baseUrl: string | null): boolean {
   return baseUrl !== null && URL.canParse(baseUrl) && isLoopbackHost(new URL(baseUrl).hostname);
-}
-
-function withoutLogin(baseUrl: string): string {
-  if (!baseUrl.includes('@') || !URL.canParse(baseUrl)) return baseUrl;
-  const url = new URL(baseUrl);
-  url.username = '';
-  url.password = '';
-  return url.href.replace(/\/$/, '');
 }
 
 function without(value: unknown, secrets: readonly string[]): unknown {

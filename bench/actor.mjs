@@ -3,7 +3,7 @@ import { createActor } from 'xstate';
 import { CallRow } from '../dist/actors/call-row.js';
 import { dispatcherLogic } from '../dist/actors/dispatcher.js';
 import { systemClock } from '../dist/src/runtime/system-clock.js';
-import { median, row } from './report.mjs';
+import { collectedHeap, median, row } from './report.mjs';
 
 const limits = (concurrency) => ({
   queueCapacity: 1_000_000,
@@ -65,11 +65,9 @@ function bytesPerWaiting(count) {
     },
   });
   actor.start();
-  global.gc?.();
-  const before = process.memoryUsage().heapUsed;
+  const before = collectedHeap();
   for (let n = 0; n < count; n += 1) actor.send({ type: 'call.submit', row: new CallRow({ id: `call-${n}` }) });
-  global.gc?.();
-  const bytes = (process.memoryUsage().heapUsed - before) / count;
+  const bytes = (collectedHeap() - before) / count;
   actor.stop();
   return bytes;
 }

@@ -1,3 +1,6 @@
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
+
 /** Prints one line of the report: what, how much, and what is promised. */
 export function row(name, value, promise) {
   console.log(`${name.padEnd(62)} ${String(value).padStart(16)}   ${promise}`);
@@ -13,4 +16,14 @@ export function median(values) {
 export function percentile(values, p) {
   const sorted = [...values].sort((a, b) => a - b);
   return sorted[Math.min(sorted.length - 1, Math.floor((sorted.length * p) / 100))];
+}
+
+setFlagsFromString('--expose-gc');
+const collect = runInNewContext('gc');
+
+/** Bytes of heap in use after a full collection. */
+export function collectedHeap() {
+  collect();
+  collect();
+  return process.memoryUsage().heapUsed;
 }

@@ -1,12 +1,13 @@
 // Every number the project promises, in ratios of one run: npm run bench [-- name ...]
 import { actor } from './actor.mjs';
 import { cancel } from './cancel.mjs';
+import { heap } from './heap.mjs';
 import { http } from './http.mjs';
 import { nats } from './nats.mjs';
 import { stream } from './stream.mjs';
 import { window } from './window.mjs';
 
-const benches = { actor, http, nats, stream, cancel, window };
+const benches = { actor, heap, http, nats, stream, cancel, window };
 const names = process.argv.slice(2);
 for (const name of names.length > 0 ? names : Object.keys(benches)) {
   const bench = benches[name];

@@ -1,4 +1,3 @@
-import { randomUUID } from 'node:crypto';
 import type { z } from 'zod';
 import type { Clock } from '../actors/clock.ts';
 import type { ModelEventMessage } from '../schemas/event.ts';
@@ -16,6 +15,7 @@ import { asRegistry, type HookRegistry, type HookRegistryOptions } from './hooks
 import { ApiCalling } from './runtime/api-calling.ts';
 import { checked, checkedCallOptions, clonedMetadata, refuseNoRequest } from './runtime/checked.ts';
 import { ChunkBuffer, discardingSink } from './runtime/chunk-buffer.ts';
+import { createId } from './runtime/create-id.ts';
 import { makeByRecipe, recipeOf } from './runtime/endpoint-recipe.ts';
 import { LiveModel } from './runtime/live-model.ts';
 import { stateOf } from './runtime/model-state.ts';
@@ -27,6 +27,9 @@ import { resolveEndpoint, splitOptions } from './runtime/resolve-endpoint.ts';
 import { type ServedModel, serveModel } from './runtime/serve.ts';
 import { systemClock } from './runtime/system-clock.ts';
 import { type ToDictOptions, writeModel } from './runtime/write-model.ts';
+
+/** What travels beside the body of most calls. */
+const noTransport: Fields = Object.freeze({});
 
 /** Chunks a stream holds for a slow reader before it stops reading its upstream. */
 const streamBufferSize = 256;
@@ -111,7 +114,7 @@ export class iModel implements AsyncDisposable {
     const { own, functions, provider } = splitOptions(options);
     const settings = checked(modelOptions, own, 'option', 'config');
     const clock = functions.clock ?? systemClock;
-    this.id = settings.id ?? randomUUID();
+    this.id = settings.id ?? createId();
     this.createdAt = settings.createdAt ?? clock.now() / 1_000;
     this.providerMetadata = clonedMetadata(settings.providerMetadata ?? {});
     this.#process = functions.streamingProcessFunc ?? null;
@@ -129,7 +132,7 @@ export class iModel implements AsyncDisposable {
       exitHook: this.exitHook,
       random: Math.random,
       clock,
-      createId: randomUUID,
+      createId,
       onSession: (sessionId) => {
         // Endpoints that keep sessions know better which of several calls confirmed the last one.
         if (this.endpoint.sessionId === undefined) this.providerMetadata.session_id = sessionId;
@@ -291,14 +294,13 @@ export class iModel implements AsyncDisposable {
   createApiCalling(request: Fields = {}, options: Pick<CallOptions, 'callId'> = {}): ApiCalling {
     checkedCallOptions(options);
     refuseNoRequest(request);
-    const transport: Record<string, unknown> = {};
+    let transport = noTransport;
     const { request: own, overrides } = takeOverrides(request);
     let body = own;
     for (const name of this.endpoint.transportFields) {
       if (!(name in own)) continue;
-      if (body === own) body = { ...own };
-      transport[name] = own[name];
-      delete (body as Record<string, unknown>)[name];
+      transport = { ...transport, [name]: own[name] };
+      body = withoutField(body, name);
     }
     // An endpoint that keeps sessions resumes by itself.
     if (this.isCli && this.endpoint.sessionId === undefined && this.providerSessionId !== null) {
@@ -332,28 +334,20 @@ export class iModel implements AsyncDisposable {
    * @throws IModelError `invalid_request`, `missing_api_key`, `queue_full`, `estimate_too_large`, `cancelled` (with the signal's reason as
    * cause), `timed_out` with the phase, `closed`, `conflict` for a call id in use. The call is in the error's `call` property.
    */
-  async invoke(request: Fields | ApiCalling = {}, options: CallOptions = {}): Promise<ApiCalling> {
-    const settings = checkedCallOptions(options);
-    let call: ApiCalling;
-    if (request instanceof ApiCalling) {
-      call = request;
-    } else {
+  invoke(request: Fields | ApiCalling = {}, options: CallOptions = {}): Promise<ApiCalling> {
+    try {
+      const settings = checkedCallOptions(options);
+      if (request instanceof ApiCalling) return this.#run(request, settings);
       refuseNoRequest(request);
       this.#refuseUsedId(settings.callId);
       const own = withoutField(request, 'stream');
-      const isAsked = this.hookRegistry.registered.hooks.pre_event_create !== undefined;
-      call = isAsked ? await this.#create(own, settings) : this.createApiCalling(own, settings);
+      if (this.hookRegistry.registered.hooks.pre_event_create === undefined) {
+        return this.#run(this.createApiCalling(own, settings), settings);
+      }
+      return this.#create(own, settings).then((call) => this.#run(call, settings));
+    } catch (error) {
+      return Promise.reject(error);
     }
-    if (call.row === null) {
-      if (call.payload.stream === true) call.sink = discardingSink;
-      this.#live.submit(call, settings);
-    }
-    return new Promise((resolve, reject) => {
-      call.onEnd(() => {
-        if (rejects(call, settings.raiseOnError === true)) reject(call.error);
-        else resolve(call);
-      });
-    });
   }
 
   /**
@@ -443,6 +437,20 @@ export class iModel implements AsyncDisposable {
       const made = new iModel({ clock, env, bus, ...options });
       this.#owned.push(made);
       return made;
+    });
+  }
+
+  #run(call: ApiCalling, settings: CallOptions): Promise<ApiCalling> {
+    if (call.row === null) {
+      if (call.payload.stream === true) call.sink = discardingSink;
+      this.#live.submit(call, settings);
+    }
+    const raises = settings.raiseOnError === true;
+    return new Promise((resolve, reject) => {
+      call.onEnd((ended) => {
+        if (rejects(ended, raises)) reject(ended.error);
+        else resolve(ended);
+      });
     });
   }
 

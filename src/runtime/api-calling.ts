@@ -38,6 +38,8 @@ export interface CallInit {
   readonly metadata?: Record<string, unknown>;
 }
 
+type EndListener = (call: ApiCalling) => void;
+
 /** When a call passed its stations, epoch milliseconds; null while it has not. */
 export interface CallTiming {
   readonly queuedAt: number | null;
@@ -57,8 +59,6 @@ export class ApiCalling {
   readonly payload: Fields;
   /** Values that travel beside the body, such as a file. */
   readonly transport: Fields;
-  /** The caller's own notes; written into {@link toDict}. */
-  readonly metadata: Record<string, unknown>;
   /** Where chunks go; null for a one-shot call. @internal */
   sink: ChunkSink | null = null;
   /** The W3C trace context it belongs to, as headers; null without one. @internal */
@@ -82,6 +82,8 @@ export class ApiCalling {
 
   readonly #createdAtMs: number;
   readonly #owner: CallOwner;
+  /** Made when somebody looks. */
+  #metadata: Record<string, unknown> | null;
   #row: CallRow | null = null;
   #reply: EndpointReply | null = null;
   // Epoch milliseconds, -1 while it has not happened: a virtual clock may well stand at 0.
@@ -94,16 +96,23 @@ export class ApiCalling {
   /** What it will end with, while its post hook runs. */
   #ending: unknown = null;
   #errors: unknown[] | null = null;
-  #listeners: ((call: ApiCalling) => void)[] | null = null;
+  /** One, or several in the order of their coming. */
+  #listeners: EndListener | EndListener[] | null = null;
 
   /** @internal */
   constructor(init: CallInit) {
     this.id = init.id;
     this.payload = init.payload;
     this.transport = init.transport;
-    this.metadata = init.metadata ?? {};
+    this.#metadata = init.metadata ?? null;
     this.#createdAtMs = init.createdAtMs;
     this.#owner = init.owner;
+  }
+
+  /** The caller's own notes; written into {@link toDict}. */
+  get metadata(): Record<string, unknown> {
+    this.#metadata ??= {};
+    return this.#metadata;
   }
 
   /** Epoch seconds. */
@@ -191,10 +200,11 @@ export class ApiCalling {
   }
 
   /** Calls back when the call has ended: synchronously within the final transition, or at once when it already has. What it throws is ignored. */
-  onEnd(listener: (call: ApiCalling) => void): void {
+  onEnd(listener: EndListener): void {
     if (this.ended) notify(listener, this);
-    else if (this.#listeners === null) this.#listeners = [listener];
-    else this.#listeners.push(listener);
+    else if (this.#listeners === null) this.#listeners = listener;
+    else if (Array.isArray(this.#listeners)) this.#listeners.push(listener);
+    else this.#listeners = [this.#listeners, listener];
   }
 
   /** Takes the call back. The connection or process is gone before the status is `cancelled`. Idempotent; nothing happens after the end. */
@@ -325,7 +335,8 @@ export class ApiCalling {
     this.#endedAt = at;
     const listeners = this.#listeners;
     this.#listeners = null;
-    if (listeners !== null) for (const listener of listeners) notify(listener, this);
+    if (Array.isArray(listeners)) for (const listener of listeners) notify(listener, this);
+    else if (listeners !== null) notify(listeners, this);
   }
 
   get #settled(): EndpointReply | null {
@@ -342,7 +353,7 @@ export class ApiCalling {
     if (queuedAt !== null && startedAt !== null) timing.wait_ms = startedAt - queuedAt;
     const written: Record<string, unknown> = { lion_class: 'imodel.ApiCalling', timing };
     if (this.attempts > 0) written.attempts = this.attempts;
-    for (const name in this.metadata) written[name] ??= writeValue(this.metadata[name]);
+    for (const name in this.#metadata) written[name] ??= writeValue(this.#metadata[name]);
     return written;
   }
 }
@@ -350,7 +361,7 @@ export class ApiCalling {
 const emptyView: AnswerView = { text: '', thinking: '', toolUses: [], finishReason: null, usage: null };
 
 /** A listener's fault must not reach the actor in whose transition it runs: it would end the model. */
-function notify(listener: (call: ApiCalling) => void, call: ApiCalling): void {
+function notify(listener: EndListener, call: ApiCalling): void {
   try {
     listener(call);
   } catch {

@@ -82,8 +82,10 @@ export const subjects = {
   submit: (id: string) => `${of(id)}.submit`,
   /** The terminal call of a durable request. */
   results: (id: string, call: string) => `${of(id)}.results.${checkToken(call, 'call')}`,
-  /** To every host of the id; each answers with its snapshot. */
+  /** To every host of the id; each answers with what it is doing. */
   state: (id: string) => `${of(id)}.state`,
+  /** To every host of the id; each answers with its whole state, the requests of its calls included. */
+  snapshot: (id: string) => `${of(id)}.snapshot`,
   /** To every host of the id: pause, resume, drain, close, limits, reset. */
   control: (id: string) => `${of(id)}.control`,
   /** One kind of event. */

@@ -69,6 +69,13 @@ const subjects: Readonly<Record<string, Subject>> = {
     messages: [],
     reply: ['modelState'],
   },
+  snapshot: {
+    address: 'imodel.{id}.snapshot',
+    says: 'The iModel as a dictionary with its live state, the requests of waiting calls included: one reply from every node. The body means nothing.',
+    action: 'receive',
+    messages: [],
+    reply: ['modelDict', 'failureReply'],
+  },
   control: {
     address: 'imodel.{id}.control',
     says: 'Pauses, resumes, drains or closes the iModel, changes its limits or forgets what was used of them.',

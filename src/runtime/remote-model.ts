@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { type ModelEventMessage, modelEvent } from '../../schemas/event.ts';
 import type { CallOptions } from '../../schemas/imodel.ts';
+import { type ModelDict, modelDict } from '../../schemas/snapshot.ts';
 import { type ModelState, modelState } from '../../schemas/state.ts';
 import type { ControlRequest } from '../../schemas/wire.ts';
 import type { Bus } from '../bus/bus.ts';
@@ -14,6 +15,9 @@ import { RemoteStream } from './remote-stream.ts';
 
 /** Time limit of questions that an actor answers at once, in milliseconds. */
 const questionTimeoutMs = 5_000;
+
+/** How long a snapshot may take to arrive; it may be large. In milliseconds. */
+const snapshotTimeoutMs = 30_000;
 
 /** Options of {@link RemoteModel.stream}. */
 export interface RemoteStreamOptions extends CallOptions {
@@ -102,6 +106,15 @@ export class RemoteModel {
   async state(): Promise<ModelState> {
     const message = await this.#bus.request(subjects.state(this.id), {}, { timeoutMs: questionTimeoutMs });
     return checked(modelState, readReply(message), 'state', 'invalid_request');
+  }
+
+  /**
+   * The iModel of the node that answers first as plain data, with its live state: what `iModel.fromDict` goes on from. Holds the requests of
+   * calls that wait.
+   */
+  async snapshot(): Promise<ModelDict> {
+    const message = await this.#bus.request(subjects.snapshot(this.id), {}, { timeoutMs: snapshotTimeoutMs });
+    return checked(modelDict, readReply(message), 'snapshot', 'invalid_request');
   }
 
   /** Pauses, resumes, drains, closes, changes limits or resets them, on every node that serves the id. @returns One node's state after it. */

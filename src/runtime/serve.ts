@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { z } from 'zod';
 import { modelEventTypes } from '../../schemas/event.ts';
 import { type CallOptions, toSnakeCase } from '../../schemas/imodel.ts';
+import type { ModelDict } from '../../schemas/snapshot.ts';
 import type { ModelState } from '../../schemas/state.ts';
 import { callRequest, cancelRequest, controlRequest, ctlRequest, resumeRequest } from '../../schemas/wire.ts';
 import type { Bus, Message } from '../bus/bus.ts';
@@ -13,6 +14,7 @@ import { IModelError, toFailure } from '../errors.ts';
 import { announceModel } from './announce.ts';
 import type { ApiCalling } from './api-calling.ts';
 import { checked } from './checked.ts';
+import { LateSink } from './late-sink.ts';
 import type { LiveModel } from './live-model.ts';
 import { outcomeHeaders } from './outcome.ts';
 import { ReaderWatch } from './reader-watch.ts';
@@ -22,6 +24,9 @@ import { fromHeaders, traceOf } from './wire-options.ts';
 
 /** How long a node that does not hold a call waits before it says so: the node that does should be heard first. In milliseconds. */
 const notMineDelayMs = 100;
+
+/** Higher than the number of any message of a stream. */
+const unknownSeq = 2 ** 48;
 
 /** How often the streams are looked after, in milliseconds. */
 const sweepMs = 400;
@@ -38,6 +43,7 @@ export interface Servable {
   readonly live: LiveModel;
   readonly state: ModelState;
   createApiCalling(request: Fields, options: Pick<CallOptions, 'callId'>): ApiCalling;
+  toDict(options: { readonly state: true }): ModelDict;
 }
 
 /** An iModel that answers on a bus. */
@@ -46,12 +52,14 @@ export interface ServedModel {
   readonly node: string;
   /** Stops answering. Calls that run go on and are answered; the iModel stays open. */
   close(): void;
+  /** Stops answering, also for calls that have not ended: their callers are told by whoever goes on with them. */
+  leave(): void;
 }
 
 /** Answers the subjects of one iModel; see `iModel.serve`. @internal */
 export function serveModel(model: Servable, bus: Bus): ServedModel {
   const host = new ModelHost(model, bus);
-  return { node: host.node, close: () => host.close() };
+  return { node: host.node, close: () => host.close(), leave: () => host.leave() };
 }
 
 /** A call that a request means; `start` hands a new one to its iModel. */
@@ -69,6 +77,7 @@ class ModelHost {
   /** Ends what calls need until they have ended. */
   readonly #lasting: (() => void)[] = [];
   #closing = false;
+  #hasLeft = false;
   /** Calls that came over the bus, by id: the same request sent twice is the same call. */
   readonly #calls: RecentCalls<ApiCalling>;
   readonly #streams: RecentCalls<ServedStream>;
@@ -86,6 +95,7 @@ class ModelHost {
     this.#on(intake, subjects.invoke(id), (message) => this.#invoke(message), hostQueue);
     this.#on(intake, subjects.stream(id), (message) => this.#stream(message), hostQueue);
     this.#on(intake, subjects.state(id), (message) => message.respond({ ...this.#model.state, node: this.node }));
+    this.#on(intake, subjects.snapshot(id), (message) => message.respond(this.#model.toDict({ state: true })));
     this.#on(intake, subjects.control(id), (message) => this.#control(message));
     this.#on(lasting, subjects.cancel(id), (message) => this.#cancel(message));
     this.#on(lasting, subjects.ctl(id, this.node), (message) => this.#ctl(message));
@@ -97,6 +107,7 @@ class ModelHost {
     lasting.push(() => this.#readers.close());
     lasting.push(() => model.live.clock.clearTimeout(this.#sweepTimer));
     this.#sweep();
+    for (const call of model.live.restoredCalls) this.#adopt(call);
   }
 
   close(): void {
@@ -104,6 +115,13 @@ class ModelHost {
     this.#closing = true;
     for (const close of this.#intake) close();
     if (this.#calls.isIdle) this.#finish();
+  }
+
+  leave(): void {
+    this.#hasLeft = true;
+    this.close();
+    for (const stream of this.#streams.live()) stream.leave();
+    this.#finish();
   }
 
   #finish(): void {
@@ -143,9 +161,35 @@ class ModelHost {
     }
   }
 
+  /** Takes on a call that came to another process: who asks again for it finds it, and who still waits is answered. */
+  #adopt(call: ApiCalling): void {
+    this.#calls.add(call.id, call);
+    if (!(call.sink instanceof LateSink)) call.onEnd(() => this.#answer(call));
+    else if (!call.ended) call.sink.passTo(this.#openStream(undefined, call, null));
+    // How much its reader has seen only the reader knows: told that it misses something, it asks.
+    else this.#bus.announce(subjects.chunks(this.#model.id, call.id), () => ({ kind: 'alive', last_seq: unknownSeq }));
+    call.onEnd(() => this.#ended(call.id, true));
+  }
+
+  /** Answers where the caller of another process's request waits. */
+  #answer(call: ApiCalling): void {
+    const { replyTo, replyType } = call;
+    if (replyTo === null || this.#hasLeft) return;
+    const headers = outcomeHeaders(call);
+    const options = { ...(headers === undefined ? {} : { headers }), contentType: replyType ?? 'application/json' };
+    try {
+      this.#bus.publish(replyTo, call.toWire(), options);
+    } catch (error) {
+      this.#model.live.report('malformed', { call_id: call.id, failure: toFailure(error) });
+    }
+  }
+
   #invoke(message: Message): void {
     const { call, start } = this.#accept(message, false);
+    call.replyTo = message.replyTo ?? null;
+    call.replyType = message.contentType === 'application/msgpack' ? message.contentType : null;
     call.onEnd(() => {
+      if (this.#hasLeft) return;
       const headers = outcomeHeaders(call);
       try {
         message.respond(call.toWire(), headers === undefined ? {} : { headers });
@@ -192,11 +236,11 @@ class ModelHost {
     return { call, start: () => live.submit(call, options) };
   }
 
-  #openStream(message: Message, call: ApiCalling, credit: number | null): ServedStream {
+  #openStream(message: Message | undefined, call: ApiCalling, credit: number | null): ServedStream {
     const stream = new ServedStream(call, this.#model.live.clock, {
       bus: this.#bus,
       subject: subjects.chunks(this.#model.id, call.id),
-      contentType: message.contentType === 'text/plain' ? 'application/json' : message.contentType,
+      contentType: message?.contentType === 'text/plain' ? 'application/json' : message?.contentType,
       credit,
     });
     this.#streams.add(call.id, stream);
@@ -238,12 +282,15 @@ class ModelHost {
   #resume(message: Message): void {
     const request = checked(resumeRequest, message.value(), 'message', 'invalid_request');
     const { call_id: callId, after_seq: afterSeq, follow = false } = request;
-    const call = follow ? this.#calls.get(callId) : undefined;
+    const call = this.#calls.get(callId);
     const stream =
-      this.#streams.get(callId) ?? (call === undefined ? undefined : this.#openStream(message, call, null));
+      this.#streams.get(callId) ?? (call !== undefined && follow ? this.#openStream(message, call, null) : undefined);
+    // A stream that another process began, and that has no more chunks.
+    const isOver = stream === undefined && call?.ended === true && call.sink instanceof LateSink;
     // Another node may hold it; only that one answers.
-    if (stream === undefined) return;
-    const messages = stream.after(afterSeq);
+    if (stream === undefined && !isOver) return;
+    const end = () => [{ kind: 'end', seq: afterSeq + 1, call: call?.toWire() }];
+    const messages = stream === undefined ? end() : stream.after(afterSeq);
     if (messages === null) {
       const text = `The chunks after ${afterSeq} of call ${callId} are kept no more`;
       throw IModelError.of('invalid_request', text, { path: 'after_seq', value: String(afterSeq) });

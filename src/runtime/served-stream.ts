@@ -13,6 +13,7 @@ export class ServedStream implements ChunkSink, WatchedStream {
   heardAt: number;
   readonly #sender: NumberedSender;
   readonly #clock: Clock;
+  #hasLeft = false;
 
   constructor(call: ApiCalling, clock: Clock, options: NumberedSenderOptions) {
     this.call = call;
@@ -22,7 +23,14 @@ export class ServedStream implements ChunkSink, WatchedStream {
       insteadOfEnd: (failure) => ({ call: withoutAnswer(call.toWire(), failure) }),
     });
     this.heardAt = clock.now();
-    call.onEnd(() => this.#sender.end({ call: call.toWire() }, outcomeHeaders(call), call.failure !== null));
+    call.onEnd(() => {
+      if (!this.#hasLeft) this.#sender.end({ call: call.toWire() }, outcomeHeaders(call), call.failure !== null);
+    });
+  }
+
+  /** Sends no end: the reader is told by whoever goes on with the call. */
+  leave(): void {
+    this.#hasLeft = true;
   }
 
   /** Whether the reader gives credit, and so must be heard from. */

@@ -10,6 +10,7 @@ import {
 } from '../../schemas/endpoint.ts';
 import { modelEvent } from '../../schemas/event.ts';
 import { failure } from '../../schemas/failure.ts';
+import { modelDict } from '../../schemas/snapshot.ts';
 import { modelState } from '../../schemas/state.ts';
 import {
   aliveMessage,
@@ -70,6 +71,7 @@ export const wireSchemas = {
   resumeReply,
   controlRequest,
   modelState: modelState.extend({ node: z.string() }),
+  modelDict,
   modelEvent,
   endpointRequest,
   endpointAccepted,

@@ -36,6 +36,7 @@ describe('the AsyncAPI document', () => {
       subjects.ctl('id', 'node'),
       subjects.resume('id'),
       subjects.state('id'),
+      subjects.snapshot('id'),
       subjects.control('id'),
       subjects.events('id', 'type'),
       subjects.endpointCall('name'),

@@ -8,6 +8,7 @@ const keepCount = 256;
 
 /** One thing, until it is forgotten: then the value is gone, since tables that a map has left behind may still hold this. */
 interface Held<T> {
+  readonly id: string;
   value: T | null;
   endedAt: number;
 }
@@ -15,55 +16,58 @@ interface Held<T> {
 /** Things by call id: all that live, and for a while those that have ended. Forgetting takes no timer. */
 export class RecentCalls<T> {
   readonly #clock: Clock;
-  readonly #live = new Map<string, Held<T>>();
-  /** In the order of their end, so the first is the first to be forgotten. */
-  readonly #ended = new Map<string, Held<T>>();
+  readonly #held = new Map<string, Held<T>>();
+  /** Those that have ended and are kept, in a ring; `#oldest` is where the next one goes. */
+  readonly #ended: Held<T>[] = [];
+  #oldest = 0;
+  #liveCount = 0;
 
   constructor(clock: Clock) {
     this.#clock = clock;
   }
 
   add(id: string, value: T): void {
-    this.#live.set(id, { value, endedAt: Number.POSITIVE_INFINITY });
+    this.#held.set(id, { id, value, endedAt: Number.POSITIVE_INFINITY });
+    this.#liveCount += 1;
   }
 
   get(id: string): T | undefined {
-    const held = this.#live.get(id) ?? this.#ended.get(id);
+    const held = this.#held.get(id);
     if (held === undefined || held.value === null) return undefined;
     return held.endedAt > this.#clock.now() - keepMs ? held.value : undefined;
   }
 
   /** Whether all have ended. */
   get isIdle(): boolean {
-    return this.#live.size === 0;
+    return this.#liveCount === 0;
   }
 
   /** Those that have not ended. */
   *live(): Generator<T, void, undefined> {
-    for (const { value } of this.#live.values()) {
-      if (value !== null) yield value;
+    for (const { value, endedAt } of this.#held.values()) {
+      if (value !== null && endedAt === Number.POSITIVE_INFINITY) yield value;
     }
   }
 
-  /** Moves one to those that have ended, or, with `keep` false, forgets it at once. */
+  /** Keeps one among those that have ended, or, with `keep` false, forgets it at once. */
   ended(id: string, keep: boolean): void {
-    const held = this.#live.get(id);
-    if (held === undefined) return;
-    this.#live.delete(id);
+    const held = this.#held.get(id);
+    if (held === undefined || held.endedAt !== Number.POSITIVE_INFINITY) return;
+    this.#liveCount -= 1;
+    held.endedAt = this.#clock.now();
     if (!keep) {
-      held.value = null;
+      this.#forget(held);
       return;
     }
-    held.endedAt = this.#clock.now();
-    this.#ended.set(id, held);
-    if (this.#ended.size > keepCount) this.#forgetOldest();
+    const oldest = this.#ended[this.#oldest];
+    if (oldest !== undefined) this.#forget(oldest);
+    this.#ended[this.#oldest] = held;
+    this.#oldest = (this.#oldest + 1) % keepCount;
   }
 
-  #forgetOldest(): void {
-    for (const [id, held] of this.#ended) {
-      this.#ended.delete(id);
-      held.value = null;
-      return;
-    }
+  #forget(held: Held<T>): void {
+    held.value = null;
+    // Its id may have been given again.
+    if (this.#held.get(held.id) === held) this.#held.delete(held.id);
   }
 }

@@ -54,9 +54,9 @@ export async function nats() {
   const oneBare = async () => (await bareCaller.request('bare', JSON.stringify(request), { timeout: 10_000 })).json();
 
   const ratios = [];
-  await rate(oneOurs, 64, 2_000);
-  await rate(oneBare, 64, 2_000);
-  for (let n = 0; n < 5; n += 1) ratios.push((await rate(oneOurs, 64, 5_000)) / (await rate(oneBare, 64, 5_000)));
+  await rate(oneOurs, 64, 20_000);
+  await rate(oneBare, 64, 20_000);
+  for (let n = 0; n < 9; n += 1) ratios.push((await rate(oneOurs, 64, 10_000)) / (await rate(oneBare, 64, 10_000)));
   row(
     'invoke over NATS, 64 in flight, requests per second',
     `${median(ratios).toFixed(2)} ×`,

@@ -169,6 +169,17 @@ function isRecord(value: unknown): value is Record<string, unknown> {
   return typeof value === 'object' && value !== null && Object.getPrototypeOf(value) === Object.prototype;
 }
 
+/** How an iModel is closed. */
+export const closeOptions = z.strictObject({
+  /** Let running calls finish. @defaultValue false */
+  drain: z.boolean().optional(),
+  /** With `drain`: milliseconds after which running calls are ended after all. @defaultValue no limit */
+  timeoutMs: z.number().min(0, 'at least 0').optional(),
+});
+
+/** See {@link closeOptions}. */
+export type CloseOptions = z.infer<typeof closeOptions>;
+
 /** Options of one call, beside its request. */
 export const callOptions = z.strictObject({
   /** Ends the call when it aborts: status `cancelled`. */

@@ -22,7 +22,7 @@ export type { Failure, FailureCode, FailureDetails, FailureOf, TimeoutPhase } fr
 export { failure, failureCodes, failureOf, failureSources, timeoutPhases } from './failure.ts';
 export type { CallOutcome, HookEventDict, HookPoint, HookReport } from './hook.ts';
 export { callOutcomes, hookEventDict, hookPoints, hookReport } from './hook.ts';
-export type { CallOptions, ModelOptions } from './imodel.ts';
+export type { CallOptions, CloseOptions, ModelOptions } from './imodel.ts';
 export { callOptions, endpointOptions, modelId, modelOptions, writtenOptions } from './imodel.ts';
 export type { ModelDict } from './snapshot.ts';
 export { dictVersion, modelDict } from './snapshot.ts';

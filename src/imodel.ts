@@ -1,7 +1,13 @@
 import type { z } from 'zod';
 import type { Clock } from '../actors/clock.ts';
 import type { ModelEventMessage } from '../schemas/event.ts';
-import { type CallOptions, type ModelOptions, modelOptions } from '../schemas/imodel.ts';
+import {
+  type CallOptions,
+  type CloseOptions,
+  closeOptions,
+  type ModelOptions,
+  modelOptions,
+} from '../schemas/imodel.ts';
 import type { ModelDict } from '../schemas/snapshot.ts';
 import type { ModelState } from '../schemas/state.ts';
 import type { Bus } from './bus/bus.ts';
@@ -59,14 +65,6 @@ export interface IModelFunctions {
 
 /** Options of an iModel: ours, and beside them the provider's (`model`, `temperature`, …), which become defaults of every request. */
 export type IModelOptions = Omit<ModelOptions, 'endpoint'> & IModelFunctions & { readonly [option: string]: unknown };
-
-/** How an iModel is closed. */
-export interface CloseOptions {
-  /** Let running calls finish. @defaultValue false */
-  readonly drain?: boolean;
-  /** With `drain`: milliseconds after which running calls are ended after all. @defaultValue no limit */
-  readonly timeoutMs?: number;
-}
 
 /** How an iModel is copied. */
 export interface CopyOptions {
@@ -409,13 +407,13 @@ export class iModel implements AsyncDisposable {
   /**
    * Takes no more calls, ends those that wait, and ends those that run or, with `drain`, lets them finish. Resolves when every call has
    * ended and connections and timers are gone. Idempotent.
+   *
+   * @throws IModelError `invalid_request` naming the option that does not fit; nothing is closed then.
    */
-  close(options: CloseOptions = {}): Promise<void> {
-    const closing = this.#live.close(options.drain === true, options.timeoutMs);
-    if (this.#owned.length === 0) return closing;
-    return closing.then(async () => {
-      await Promise.all(this.#owned.map((model) => model.close(options)));
-    });
+  async close(options: CloseOptions = {}): Promise<void> {
+    const { drain = false, timeoutMs } = checked(closeOptions, options, 'option', 'invalid_request');
+    await this.#live.close(drain, timeoutMs);
+    await Promise.all(this.#owned.map((model) => model.close(options)));
   }
 
   [Symbol.asyncDispose](): Promise<void> {

@@ -16,7 +16,7 @@ export type { AnswerView, Chunk, ChunkType, FinishReason, ToolUse, Usage } from 
 export type { ModelEventMessage, ModelEventType } from '../schemas/event.ts';
 export type { Failure, FailureCode } from '../schemas/failure.ts';
 export type { CallOutcome, HookPoint } from '../schemas/hook.ts';
-export type { CallOptions } from '../schemas/imodel.ts';
+export type { CallOptions, CloseOptions } from '../schemas/imodel.ts';
 export type { ModelDict } from '../schemas/snapshot.ts';
 export type { ModelState } from '../schemas/state.ts';
 export type { ControlRequest } from '../schemas/wire.ts';
@@ -52,7 +52,7 @@ export type {
 export { DROP, HookEventTypes } from './hooks/hook.ts';
 export type { ChunkHandlerTable, HookRegistryOptions, HookTable } from './hooks/registry.ts';
 export { HookRegistry } from './hooks/registry.ts';
-export type { CloseOptions, CopyOptions, IModelFunctions, IModelOptions } from './imodel.ts';
+export type { CopyOptions, IModelFunctions, IModelOptions } from './imodel.ts';
 export { iModel } from './imodel.ts';
 export type { EndpointOptions } from './providers/endpoint-options.ts';
 export type { ProviderName } from './providers/index.ts';

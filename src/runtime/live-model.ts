@@ -274,6 +274,8 @@ export class LiveModel implements CallOwner, ExecutorObserver {
   }
 
   control(request: ControlRequest): void {
+    // A machine that has stopped warns about what it is sent.
+    if (this.#stopped) return;
     switch (request.action) {
       case 'pause':
       case 'resume':
@@ -410,7 +412,10 @@ export class LiveModel implements CallOwner, ExecutorObserver {
     if (regions.rate !== before.rate) this.report(rateEvent(before.rate, regions.rate), {});
     if (regions.breaker !== before.breaker) this.report(breakerEvents[regions.breaker], {});
     if (regions.queue !== before.queue) this.report(regions.queue === 'full' ? 'full' : 'drained', {});
-    if (regions.life !== before.life) this.report(lifeEvent(before.life, regions.life), {});
+    if (regions.life !== before.life) {
+      const type = lifeEvent(before.life, regions.life);
+      if (type !== null) this.report(type, {});
+    }
   }
 
   /** The machine itself failed: a fault of ours. Nothing that waits may wait for ever. */
@@ -481,7 +486,8 @@ function rateEvent(before: ModelRegions['rate'], rate: ModelRegions['rate']): Mo
   return before === 'cooling' ? 'cooled' : 'refreshed';
 }
 
-function lifeEvent(before: ModelRegions['life'], life: ModelRegions['life']): ModelEventType {
+/** What observers are told; null for a drain that becomes a close, of which they know. */
+function lifeEvent(before: ModelRegions['life'], life: ModelRegions['life']): ModelEventType | null {
   switch (life) {
     case 'paused':
       return 'paused';
@@ -490,6 +496,6 @@ function lifeEvent(before: ModelRegions['life'], life: ModelRegions['life']): Mo
     case 'closed':
       return 'closed';
     default:
-      return 'draining';
+      return before === 'draining' ? null : 'draining';
   }
 }

@@ -1,12 +1,12 @@
 import type { Clock } from '../../actors/clock.ts';
 import { type GatewayConfig, type NatsConfig, runtimeConfig } from '../../schemas/config.ts';
-import { modelOptionNames, ownOptionNames, toSnakeCase } from '../../schemas/imodel.ts';
+import { type CloseOptions, modelOptionNames, ownOptionNames, toSnakeCase } from '../../schemas/imodel.ts';
 import type { Bus } from '../bus/bus.ts';
 import { createMemoryBus } from '../bus/memory.ts';
 import type { NatsOptions } from '../bus/nats-options.ts';
 import { nearest } from '../endpoints/nearest.ts';
 import { IModelError } from '../errors.ts';
-import { type CloseOptions, type IModelOptions, iModel } from '../imodel.ts';
+import { type IModelOptions, iModel } from '../imodel.ts';
 import { checked } from './checked.ts';
 import type { ServedModel } from './serve.ts';
 

@@ -177,3 +177,27 @@ describe('options of a call', () => {
     }
   });
 });
+
+describe('options of close', () => {
+  it.each([
+    ['drain', 'yes'],
+    ['timeoutMs', -1],
+    ['timeout', 5],
+  ])('refuses %s: %j, and goes on', async (field, value) => {
+    const { model } = timedModel();
+    const { failure } = await refusal(() => model.close({ [field]: value } as never));
+    expect(failure).toMatchObject({ code: 'invalid_request', path: field });
+    expect(model.status).toBe('idle');
+    await model.close();
+  });
+
+  it('says once that it closes, also when a drain is cut short', async () => {
+    const model = new iModel({ provider: 'scripted', text: 'Hello!', delayMs: 60_000 });
+    const call = model.invoke({});
+    const types: string[] = [];
+    model.observe(({ type }) => types.push(type));
+    const drained = model.close({ drain: true });
+    await Promise.all([drained, model.close(), expect(call).rejects.toMatchObject({ code: 'closed' })]);
+    expect(types.filter((type) => type === 'draining' || type === 'closed')).toEqual(['draining', 'closed']);
+  });
+});

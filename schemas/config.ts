@@ -50,6 +50,12 @@ export const gatewayConfig = z.strictObject({
 /** See {@link gatewayConfig}. */
 export type GatewayConfig = z.infer<typeof gatewayConfig>;
 
+const modelEntries = z.record(
+  modelId,
+  z.record(z.string(), z.unknown(), 'the options of an iModel'),
+  'iModels by their id',
+);
+
 /**
  * One process with its iModels, as TypeScript writes it; in files the same names are in snake_case.
  *
@@ -57,13 +63,18 @@ export type GatewayConfig = z.infer<typeof gatewayConfig>;
  */
 export const runtimeConfig = z.strictObject({
   /** By id, the token by which it is reached on the bus. */
-  models: z
-    .record(modelId, z.record(z.string(), z.unknown(), 'the options of an iModel'), 'iModels by their id')
-    .refine((models) => Object.keys(models).length > 0, 'one iModel or more'),
+  models: modelEntries.refine((models) => Object.keys(models).length > 0, 'one iModel or more'),
   /** The NATS server to serve on. @defaultValue a bus inside the process */
   nats: natsConfig.optional(),
   /** The HTTP front door. @defaultValue none */
   gateway: gatewayConfig.optional(),
+  /** Where the states of the iModels outlive the process: a folder, `kv`, or `kv:` and the name of a JetStream bucket. @defaultValue nowhere */
+  state: text.optional(),
+  /** Seconds between two snapshots. @defaultValue 5 */
+  stateInterval: seconds.optional(),
   /** Seconds that running calls have when the process is asked to end. @defaultValue 30 */
   drainTimeout: z.number('a number').nonnegative('at least 0').optional(),
 });
+
+/** As {@link runtimeConfig}, where iModels come from elsewhere too. */
+export const runtimeConfigBesideDicts = runtimeConfig.extend({ models: modelEntries });

@@ -8,7 +8,7 @@ import {
   type ModelOptions,
   modelOptions,
 } from '../schemas/imodel.ts';
-import type { ModelDict } from '../schemas/snapshot.ts';
+import { type ModelDict, modelDict } from '../schemas/snapshot.ts';
 import type { ModelState } from '../schemas/state.ts';
 import type { Bus } from './bus/bus.ts';
 import type { Endpoint, Fields } from './endpoints/endpoint.ts';
@@ -32,7 +32,7 @@ import { type FromDictOptions, namingPath, readModel } from './runtime/read-mode
 import { resolveEndpoint, splitOptions } from './runtime/resolve-endpoint.ts';
 import { type ServedModel, serveModel } from './runtime/serve.ts';
 import { systemClock } from './runtime/system-clock.ts';
-import { type ToDictOptions, writeModel } from './runtime/write-model.ts';
+import { type ToDictOptions, writeModel, writeModelText } from './runtime/write-model.ts';
 
 /** What travels beside the body of most calls. */
 const noTransport: Fields = Object.freeze({});
@@ -170,11 +170,8 @@ export class iModel implements AsyncDisposable {
       const fallbacks = given.fallbacks ?? owned;
       const model = new this({ ...options, ...functions, endpoint, fallbacks });
       model.#owned.push(...owned);
-      if (sessionId !== null) model.#resumeSession(sessionId);
-      if (state !== null) {
-        model.live.restore(state);
-        model.live.begin();
-      }
+      model.restore({ state, session_id: sessionId });
+      model.live.begin();
       return model;
     } catch (error) {
       for (const model of owned) void model.close();
@@ -189,6 +186,23 @@ export class iModel implements AsyncDisposable {
    */
   toDict(options: ToDictOptions = {}): ModelDict {
     return writeModel(this, this.#settings, options);
+  }
+
+  /** As {@link toDict}, as JSON. @internal */
+  writeText(options: ToDictOptions, generation?: number): string {
+    return writeModelText(this, this.#settings, options, generation);
+  }
+
+  /** Goes on with what another process was doing; its calls begin with `live.begin()`. @internal */
+  restore({ state, session_id: sessionId, fallbacks = [] }: Partial<ModelDict>): void {
+    if (sessionId != null) this.#resumeSession(sessionId);
+    if (state !== undefined) this.#live.restore(state);
+    for (const [index, dict] of fallbacks.length === this.fallbacks.length ? fallbacks.entries() : []) {
+      const { data } = modelDict.safeParse(dict);
+      if (data === undefined) continue;
+      this.fallbacks[index]?.restore(data);
+      this.fallbacks[index]?.live.begin();
+    }
   }
 
   /**

@@ -144,8 +144,7 @@ export class RollingWindow {
    */
   restore(state: WindowState, held: Iterable<Grant>, now: number): void {
     this.#quickest.restore(state);
-    const { lengthMs, marginMs } = this.#limits;
-    const latest = now + lengthMs + marginMs + holdMs(this.#limits);
+    const latest = now + longestUseMs(this.#limits);
     const count = (grant: Grant): void => {
       this.#requests += 1;
       this.#tokens += grant.tokens;
@@ -164,6 +163,11 @@ export class RollingWindow {
     const { lengthMs, marginMs } = this.#limits;
     return sentAt + lengthMs + marginMs + (this.#isPrompt ? holdMs(this.#limits) : 0);
   }
+}
+
+/** How long a unit counts at most after its request was written. */
+export function longestUseMs(limits: WindowLimits): number {
+  return limits.lengthMs + limits.marginMs + holdMs(limits);
 }
 
 /** How long a unit is held at most for an answer that is late. */

@@ -44,6 +44,8 @@ const commands: Readonly<Record<string, () => Promise<AddCommand>>> = {
   stream: async () => (await import('./stream.ts')).addStream,
   ls: async () => (await import('./ls.ts')).addLs,
   state: async () => (await import('./state.ts')).addState,
+  snapshot: async () => (await import('./snapshot.ts')).addSnapshot,
+  restore: async () => (await import('./restore.ts')).addRestore,
   control: async () => (await import('./control.ts')).addControl,
   watch: async () => (await import('./watch.ts')).addWatch,
   asyncapi: async () => (await import('./asyncapi.ts')).addAsyncApi,

@@ -11,6 +11,7 @@ import {
   type Finish,
   jsonOption,
   type NatsFlags,
+  parseDuration,
   parseDurationOrZero,
 } from './options.ts';
 import { Progress } from './progress.ts';
@@ -24,32 +25,63 @@ const hastyEndMs = 1_000;
 /** Seconds for running calls, as in `createRuntime`. */
 const defaultDrainTimeout = 30;
 
-interface ServeFlags extends NatsFlags {
-  readonly config?: string;
-  readonly model?: string;
-  readonly id?: string;
+/** What a serving command is told beside which iModels to serve. */
+export interface HostFlags extends NatsFlags {
   readonly drain?: number;
   readonly port?: number;
   readonly host?: string;
+  readonly state?: string;
+  readonly stateInterval?: number;
   readonly json?: boolean;
+}
+
+interface ServeFlags extends HostFlags {
+  readonly config?: string;
+  readonly model?: string;
+  readonly id?: string;
+}
+
+/** Where the iModels of a serving command come from. */
+export interface HostSource {
+  readonly config: RuntimeConfig;
+  /** The file they are written in; null for flags. */
+  readonly file: string | null;
+  readonly dicts?: readonly unknown[];
 }
 
 /** `imodel serve`: a process that hosts iModels until it is told to end. */
 export function addServe(program: Command, finish: Finish): void {
-  addNatsOptions(program.command('serve'), 'NATS server to serve on; without it a bus inside this process')
+  const command = program
+    .command('serve')
     .description('host iModels on a bus until interrupted; without --config and --model a scripted one')
     .option('-c, --config <file>', 'YAML or JSON file with the iModels')
     .option('-m, --model <model>', 'host one model, such as openai/gpt-4o-mini')
-    .option('--id <id>', 'the id of --model', 'demo')
+    .option('--id <id>', 'the id of --model', 'demo');
+  addHostOptions(command).action(async (flags: ServeFlags) => finish(await serve(flags)));
+}
+
+/** Gives a command the flags of serving. */
+export function addHostOptions(command: Command): Command {
+  return addNatsOptions(command, 'NATS server to serve on; without it a bus inside this process')
+    .option('--state <place>', 'keep what the iModels are doing, and go on with it: a folder, kv, or kv:<bucket>')
+    .option('--state-interval <time>', 'time between two snapshots (default: 5)', parseDuration)
     .option('--drain <time>', 'time for running calls when told to end (default: 30)', parseDurationOrZero)
     .option('--port <port>', 'open the HTTP gateway on this port; 0 takes a free one', parsePort)
     .option('--host <address>', 'where the HTTP gateway listens (default: 127.0.0.1)')
-    .addOption(jsonOption('log JSON, one object a line'))
-    .action(async (flags: ServeFlags) => finish(await serve(flags)));
+    .addOption(jsonOption('log JSON, one object a line'));
 }
 
 async function serve(flags: ServeFlags): Promise<number> {
-  const config = await configOf(flags);
+  if (flags.config !== undefined && flags.model !== undefined) {
+    throw new UsageError('Expected either --config or --model, got both');
+  }
+  const config = flags.config === undefined ? oneModel(flags) : await loadConfig(flags.config);
+  return host({ config, file: flags.config ?? null }, flags);
+}
+
+/** Hosts iModels until the program is told to end. @returns Its exit code. */
+export async function host(source: HostSource, flags: HostFlags): Promise<number> {
+  const config = withFlags(source.config, flags);
   const log = flags.json === true ? await createJsonLog() : createTextLog();
   let again = (_code: number): void => {};
   const interrupt = listenForInterrupt((code) => again(code));
@@ -57,7 +89,7 @@ async function serve(flags: ServeFlags): Promise<number> {
   let runtime: Runtime;
   let gateway: Gateway | null;
   try {
-    runtime = await start(config, flags, log, interrupt.signal);
+    runtime = await start({ ...source, config }, flags, log, interrupt.signal);
     gateway = await openGateway(runtime, config, log);
   } catch (error) {
     if (interrupt.exitCode === null) throw error;
@@ -88,22 +120,31 @@ async function serve(flags: ServeFlags): Promise<number> {
   return code;
 }
 
-async function start(config: RuntimeConfig, flags: ServeFlags, log: ServeLog, signal: AbortSignal): Promise<Runtime> {
+async function start(
+  { config, file, dicts }: HostSource,
+  flags: HostFlags,
+  log: ServeLog,
+  signal: AbortSignal,
+): Promise<Runtime> {
   const progress = new Progress(process.stderr, flags.json === true);
   progress.show(`connecting to ${place(config)}`);
-  const make = () => createRuntime(config, { signal, onError: (error, subject) => log.fault(error, subject) });
+  const onError = (error: unknown, subject: string) => log.fault(error, subject);
+  const make = () => createRuntime(config, { signal, onError, ...(dicts === undefined ? {} : { dicts }) });
   try {
-    return await (flags.config === undefined ? make() : inFile(flags.config, make));
+    return await (file === null ? make() : inFile(file, make));
   } finally {
     progress.stop();
   }
 }
 
-async function configOf(flags: ServeFlags): Promise<RuntimeConfig> {
-  if (flags.config !== undefined && flags.model !== undefined) {
-    throw new UsageError('Expected either --config or --model, got both');
-  }
-  const config = withGateway(flags.config === undefined ? oneModel(flags) : await loadConfig(flags.config), flags);
+/** A configuration with what the flags say over it. */
+function withFlags(written: RuntimeConfig, flags: HostFlags): RuntimeConfig {
+  const { state, stateInterval } = flags;
+  const config = {
+    ...withGateway(written, flags),
+    ...(state === undefined ? {} : { state }),
+    ...(stateInterval === undefined ? {} : { stateInterval: stateInterval / 1_000 }),
+  };
   const given = connectionOptions(flags);
   return Object.keys(given).length === 0 ? config : { ...config, nats: { ...config.nats, ...given } };
 }
@@ -113,9 +154,9 @@ function oneModel({ model, id = 'demo' }: ServeFlags): RuntimeConfig {
 }
 
 /** The flags that open a gateway, over what the file says of it. */
-function withGateway(config: RuntimeConfig, { port, host }: ServeFlags): RuntimeConfig {
-  if (port === undefined && host === undefined) return config;
-  const flags = { ...(port === undefined ? {} : { port }), ...(host === undefined ? {} : { host }) };
+function withGateway(config: RuntimeConfig, { port, host: address }: HostFlags): RuntimeConfig {
+  if (port === undefined && address === undefined) return config;
+  const flags = { ...(port === undefined ? {} : { port }), ...(address === undefined ? {} : { host: address }) };
   return { ...config, gateway: { ...config.gateway, ...flags } };
 }
 

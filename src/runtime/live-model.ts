@@ -1,7 +1,7 @@
 import { setMaxListeners } from 'node:events';
 import { createActor } from 'xstate';
 import { writeActor } from '../../actors/actor-state.ts';
-import { stepCall } from '../../actors/call.ts';
+import { isRunning, stepCall } from '../../actors/call.ts';
 import { CallRow } from '../../actors/call-row.ts';
 import type { Clock } from '../../actors/clock.ts';
 import type {
@@ -273,6 +273,29 @@ export class LiveModel implements CallOwner, ExecutorObserver {
     if (this.#regions.life === 'running') this.#send({ type: 'gate.open' });
   }
 
+  /**
+   * Starts no more calls, and resolves when none runs. Those that wait, for their first attempt or for another, go on waiting.
+   *
+   * @param timeoutMs - Milliseconds after which running calls are ended, as `aborted`.
+   */
+  async hold(timeoutMs: number): Promise<void> {
+    this.#send({ type: 'gate.shut' });
+    const isQuiet = (): boolean => {
+      const { running, backingOff } = this.#dispatcher.view();
+      return running === backingOff;
+    };
+    if (isQuiet() || this.#fault !== null) return;
+    const timer = this.clock.setTimeout(() => this.#stopRunning(), timeoutMs);
+    await new Promise<void>((resolve) => {
+      const leave = this.observe(() => {
+        if (!isQuiet()) return;
+        leave();
+        resolve();
+      });
+    });
+    this.clock.clearTimeout(timer);
+  }
+
   control(request: ControlRequest): void {
     // A machine that has stopped warns about what it is sent.
     if (this.#stopped) return;
@@ -338,6 +361,13 @@ export class LiveModel implements CallOwner, ExecutorObserver {
   /** Tells observers of something that concerns no call of ours. */
   report(type: ModelEventType, details: Partial<ModelEventMessage>): void {
     this.#publish(type, () => ({ type, model_id: this.id, at: this.clock.now(), ...details }));
+  }
+
+  #stopRunning(): void {
+    const failure = failureOf('closed', 'The model is closed before the call has ended', {});
+    for (const row of [...this.#dispatcher.rows()]) {
+      if (isRunning(row.state)) this.#send({ type: 'call.end', row, failure });
+    }
   }
 
   async #close(timeoutMs: number | undefined): Promise<void> {

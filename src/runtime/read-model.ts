@@ -35,7 +35,7 @@ export interface ReadModel {
   readonly sessionId: string | null;
   /** Dicts of the models that stand in for it; not checked yet. */
   readonly fallbacks: readonly unknown[];
-  readonly state: LiveState | null;
+  readonly state: LiveState | undefined;
 }
 
 /** Names a configuration may hold; every other one is a request default. */
@@ -73,7 +73,7 @@ export function readModel(data: unknown, given: FromDictOptions): ReadModel {
     endpoint: given.endpoint ?? namingPath('endpoint.config', () => endpointOf(dict.endpoint.config, own, given)),
     sessionId: dict.session_id ?? null,
     fallbacks: dict.fallbacks ?? [],
-    state: dict.state ?? null,
+    state: dict.state,
   };
 }
 
@@ -83,12 +83,16 @@ function checkedDict(data: unknown): ModelDict {
       value: printValue(data),
     });
   }
-  const { schema_version: version } = data as { readonly schema_version?: unknown };
-  if (typeof version === 'number' && version > dictVersion) {
-    const message = `The dict has \`schema_version\` ${version}; this program reads up to ${dictVersion}. A later version of it wrote the dict`;
-    throw IModelError.of('config', message, { field: 'schema_version', value: printValue(version) });
-  }
+  refuseLaterVersion(data, 'The dict');
   return checked(modelDict, data, 'dict', 'config');
+}
+
+/** @param name - How to call the dict. @throws IModelError `config` for a dict that a later version of this program wrote. */
+export function refuseLaterVersion(data: object, name: string): void {
+  const { schema_version: version } = data as { readonly schema_version?: unknown };
+  if (typeof version !== 'number' || version <= dictVersion) return;
+  const message = `${name} has \`schema_version\` ${version}; this program reads up to ${dictVersion}. A later version of it wrote it`;
+  throw IModelError.of('config', message, { field: 'schema_version', value: printValue(version) });
 }
 
 function endpointOf(config: EndpointConfigDict, own: ModelDictOptions, given: FromDictOptions): Endpoint {

@@ -1,6 +1,7 @@
 import type { Clock } from '../../actors/clock.ts';
-import { type GatewayConfig, type NatsConfig, runtimeConfig } from '../../schemas/config.ts';
+import { type GatewayConfig, type NatsConfig, runtimeConfig, runtimeConfigBesideDicts } from '../../schemas/config.ts';
 import { type CloseOptions, modelOptionNames, ownOptionNames, toSnakeCase } from '../../schemas/imodel.ts';
+import { type ModelDict, modelDict } from '../../schemas/snapshot.ts';
 import type { Bus } from '../bus/bus.ts';
 import { createMemoryBus } from '../bus/memory.ts';
 import type { NatsOptions } from '../bus/nats-options.ts';
@@ -8,6 +9,7 @@ import { nearest } from '../endpoints/nearest.ts';
 import { IModelError } from '../errors.ts';
 import { type IModelOptions, iModel } from '../imodel.ts';
 import { checked } from './checked.ts';
+import { HostedStates } from './hosted-states.ts';
 import type { ServedModel } from './serve.ts';
 
 /** Seconds that running calls have when their runtime closes, unless configured. */
@@ -22,6 +24,10 @@ export interface RuntimeConfig {
   readonly models: Readonly<Record<string, IModelOptions>>;
   /** The NATS server to serve on. @defaultValue a bus inside this process */
   readonly nats?: NatsConfig | undefined;
+  /** Where the states of the iModels outlive the process: a folder, `kv`, or `kv:` and the name of a JetStream bucket. @defaultValue nowhere */
+  readonly state?: string | undefined;
+  /** Seconds between two snapshots of them. @defaultValue 5 */
+  readonly stateInterval?: number | undefined;
   /** How `startGateway` and `imodel serve` open the HTTP front door; a runtime alone opens none. */
   readonly gateway?: GatewayConfig | undefined;
   /** Seconds that running calls have in {@link Runtime.close} with `drain`. @defaultValue 30 */
@@ -40,6 +46,8 @@ export interface RuntimeOptions {
   readonly env?: Readonly<Record<string, string | undefined>>;
   /** Ends the waiting for the NATS server. */
   readonly signal?: AbortSignal;
+  /** Dicts of iModels to host beside those of the configuration. What they were doing goes on, unless `state` knows more of it. */
+  readonly dicts?: readonly unknown[];
 }
 
 /** One process with many iModels on one bus. */
@@ -50,8 +58,12 @@ export interface Runtime extends AsyncDisposable {
   /**
    * Takes no more calls and ends those that wait, with `closed`, which their callers are told. Those that run are ended likewise or, with
    * `drain`, have `timeoutMs` to finish. Then a bus of its own is closed. Calling it again without `drain` ends what still runs.
+   *
+   * With `state`, calls that wait are kept instead, for the next process: their callers on the bus are told nothing, and hear from it.
    */
   close(options?: CloseOptions): Promise<void>;
+  /** Writes the states of all iModels now. Does nothing without `state`. @throws Error when one could not be written. */
+  save(): Promise<void>;
 }
 
 /**
@@ -67,10 +79,12 @@ export interface Runtime extends AsyncDisposable {
  * ```
  */
 export async function createRuntime(config: RuntimeConfig, options: RuntimeOptions = {}): Promise<Runtime> {
-  const settings = checked(runtimeConfig, config, 'config', 'config');
+  const schema = options.dicts === undefined ? runtimeConfig : runtimeConfigBesideDicts;
+  const settings = checked(schema, config, 'config', 'config');
   const models = new Map<string, iModel>();
   const served: ServedModel[] = [];
   let bus: Bus | undefined;
+  let states: HostedStates | null = null;
   try {
     // Every mistake in the configuration is found before anybody waits for a server; only what needs the bus is made after it.
     const entries = Object.entries(settings.models);
@@ -81,17 +95,27 @@ export async function createRuntime(config: RuntimeConfig, options: RuntimeOptio
       // Setting it again keeps the order of the configuration.
       models.delete(id);
       models.set(id, model);
+    }
+    const given = addDicts(models, bus, options);
+    if (settings.state !== undefined) states = await HostedStates.open(settings.state, bus, settings, options);
+    const kept = new Map([...given, ...((await states?.read(models.values())) ?? [])]);
+    for (const model of models.values()) {
+      const dict = kept.get(model.id);
+      if (dict !== undefined) model.restore(dict);
       served.push(model.serve(bus));
+      states?.keep(model);
     }
     // Subscriptions are in place when the server has taken them.
     await bus.flush();
+    for (const id of kept.keys()) models.get(id)?.live.begin();
   } catch (error) {
     await Promise.all([...models.values()].map((model) => model.close()));
+    await states?.abandon();
     if (bus !== undefined && options.bus === undefined) await bus.close();
     throw error;
   }
   const drainMs = (settings.drainTimeout ?? defaultDrainTimeout) * 1_000;
-  return new HostedModels({ bus, ownsBus: options.bus === undefined, models, served, drainMs });
+  return new HostedModels({ bus, ownsBus: options.bus === undefined, models, served, states, drainMs });
 }
 
 interface Hosted {
@@ -99,6 +123,7 @@ interface Hosted {
   readonly ownsBus: boolean;
   readonly models: ReadonlyMap<string, iModel>;
   readonly served: readonly ServedModel[];
+  readonly states: HostedStates | null;
   readonly drainMs: number;
 }
 
@@ -106,6 +131,7 @@ class HostedModels implements Runtime {
   readonly bus: Bus;
   readonly models: ReadonlyMap<string, iModel>;
   readonly #hosted: Hosted;
+  #keeping: Promise<void> | null = null;
   #closing: Promise<void> | null = null;
 
   constructor(hosted: Hosted) {
@@ -116,13 +142,36 @@ class HostedModels implements Runtime {
 
   close(options: CloseOptions = {}): Promise<void> {
     const { drain = false, timeoutMs = this.#hosted.drainMs } = options;
+    const { states } = this.#hosted;
+    if (states !== null) return this.#closeKeeping(states, drain ? timeoutMs : 0);
     const closed = [...this.models.values()].map((model) => model.close(drain ? { drain, timeoutMs } : {}));
     this.#closing ??= this.#finish(closed);
     return this.#closing;
   }
 
+  async save(): Promise<void> {
+    await this.#hosted.states?.save();
+  }
+
   [Symbol.asyncDispose](): Promise<void> {
     return this.close();
+  }
+
+  /** Lets running calls end, writes down those that wait, and only then ends them here, unheard. */
+  #closeKeeping(states: HostedStates, timeoutMs: number): Promise<void> {
+    const { served } = this.#hosted;
+    for (const host of served) host.close();
+    // Asked again, it waits less long.
+    const held = Promise.all([...this.models.values()].map((model) => model.live.hold(timeoutMs)));
+    this.#keeping ??= held.then(async () => {
+      for (const host of served) host.leave();
+      try {
+        await states.close();
+      } finally {
+        await this.#finish([...this.models.values()].map((model) => model.close()));
+      }
+    });
+    return this.#keeping;
   }
 
   /** Until every call has ended its subjects stay answered: readers of streams give credit there, and new requests learn `closed`. */
@@ -133,6 +182,23 @@ class HostedModels implements Runtime {
     else await bus.flush();
     for (const model of served) model.close();
   }
+}
+
+/** Makes the iModels of dicts, which go on once they are served. @returns What each is to go on with. */
+function addDicts(models: Map<string, iModel>, bus: Bus, { dicts = [], clock, env }: RuntimeOptions) {
+  const given = new Map<string, ModelDict>();
+  for (const data of dicts) {
+    const isObject = typeof data === 'object' && data !== null && !Array.isArray(data);
+    // What it was doing is checked with the rest.
+    const model = iModel.fromDict(isObject ? { ...data, state: undefined } : data, { clock, env, bus });
+    if (models.has(model.id)) {
+      const message = `Expected one iModel of the id ${model.id}, got another in a dict`;
+      throw IModelError.of('config', message, { field: 'id', value: model.id });
+    }
+    models.set(model.id, model);
+    given.set(model.id, checked(modelDict, data, 'dict', 'config'));
+  }
+  return given;
 }
 
 function createModel(id: string, own: Readonly<Record<string, unknown>>, { clock, env }: RuntimeOptions): iModel {

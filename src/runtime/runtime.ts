@@ -109,8 +109,9 @@ export async function createRuntime(config: RuntimeConfig, options: RuntimeOptio
     await bus.flush();
     for (const id of kept.keys()) models.get(id)?.live.begin();
   } catch (error) {
-    await Promise.all([...models.values()].map((model) => model.close()));
+    // What ends now has not ended for the next process.
     await states?.abandon();
+    await Promise.all([...models.values()].map((model) => model.close()));
     if (bus !== undefined && options.bus === undefined) await bus.close();
     throw error;
   }

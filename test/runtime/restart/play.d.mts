@@ -1,0 +1,28 @@
+import type { iModel } from '../../../src/imodel.ts';
+import type { VirtualClock } from '../../../src/testing/virtual-clock.ts';
+
+export type Step =
+  | {
+      readonly do: 'submit';
+      readonly caller: string;
+      readonly priority: number;
+      readonly tokens: number;
+      readonly timeoutMs: number | null;
+      readonly delay: number;
+      readonly fails: boolean;
+    }
+  | { readonly do: 'cancel'; readonly ids: readonly string[] }
+  | { readonly do: 'advance'; readonly ms: number };
+
+/** Time, what happened, the call, and for an end its status and the code of its failure. */
+export type Entry = readonly (string | number | null)[];
+
+export function begunAtOnce(model: iModel, clock: VirtualClock): Entry[];
+
+export function play(
+  model: iModel,
+  clock: VirtualClock,
+  steps: readonly Step[],
+  firstIndex: number,
+  log: Entry[],
+): Promise<void>;

@@ -1,0 +1,39 @@
+/** What had begun when the iModel was restored, before anybody could watch. */
+export function begunAtOnce(model, clock) {
+  const begun = model.restoredCalls.filter(({ status }) => status === 'processing');
+  return begun.map(({ id }) => [clock.now(), 'start', id]);
+}
+
+/** Plays steps on a scripted iModel, and notes in order which calls start and how they end, with the time. */
+export async function play(model, clock, steps, firstIndex, log) {
+  const stop = model.observe((event) => {
+    if (event.type === 'pre_invocation') log.push([clock.now(), 'start', event.call_id]);
+    if (event.type === 'post_invocation') {
+      log.push([clock.now(), 'end', event.call_id, event.status, event.failure?.code ?? null]);
+    }
+  });
+  for (const [index, step] of steps.entries()) {
+    if (step.do === 'submit') {
+      const { caller, priority, tokens, timeoutMs, delay, fails } = step;
+      const request = {
+        prompt: `call ${firstIndex + index}`,
+        delay_ms: delay,
+        estimatedTokens: tokens,
+        ...(fails ? { failures: Array(50).fill({ code: 'rejected' }) } : {}),
+      };
+      const options = {
+        callId: `c${firstIndex + index}`,
+        caller,
+        priority,
+        ...(timeoutMs === null ? {} : { timeoutMs }),
+      };
+      model.invoke(request, options).catch(() => {});
+    } else if (step.do === 'cancel') {
+      for (const id of step.ids) model.call(id)?.cancel();
+    } else {
+      await clock.advance(step.ms);
+    }
+    await clock.advance(0);
+  }
+  stop();
+}

@@ -3,6 +3,9 @@ import { IModelError, toFailure } from '../errors.ts';
 import type { ModelStream } from '../runtime/model-stream.ts';
 import type { StreamEncoder } from './dialect.ts';
 
+/** Characters that are written at once, however many more may come in the same tick. */
+const longestWrite = 65_536;
+
 /** When a stream speaks up, and when it gives its reader up. Milliseconds. */
 export interface EventStreamTimes {
   /** Silence after which a comment is sent. */
@@ -23,7 +26,8 @@ export class EventStream {
   readonly #times: EventStreamTimes;
   readonly #giveUp: (error: IModelError) => void;
   #wrote = false;
-  #corked = false;
+  /** Events of this tick. */
+  #pending = '';
 
   /**
    * @param headers - Made when the head is sent.
@@ -61,6 +65,7 @@ export class EventStream {
     } finally {
       clearInterval(timer);
     }
+    this.#flush();
     this.#raw.end();
   }
 
@@ -73,15 +78,17 @@ export class EventStream {
       raw.writeHead(200, { ...this.#headers(), ...streamHeaders });
     }
     this.#wrote = true;
-    if (!this.#corked) {
-      this.#corked = true;
-      raw.cork();
-      process.nextTick(() => {
-        this.#corked = false;
-        raw.uncork();
-      });
-    }
-    return raw.write(text);
+    if (this.#pending === '') process.nextTick(() => this.#flush());
+    this.#pending += text;
+    if (this.#pending.length > longestWrite) this.#flush();
+    return !raw.writableNeedDrain;
+  }
+
+  /** Events are joined here and not by corking the response: under Node 24 one that ends while it is corked loses what it holds. */
+  #flush(): void {
+    const text = this.#pending;
+    this.#pending = '';
+    if (text !== '' && !this.#raw.writableEnded) this.#raw.write(text);
   }
 
   #keepAlive(begin: () => void): void {

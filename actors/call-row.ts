@@ -74,6 +74,8 @@ export class CallRow implements QueueEntry<CallRow>, Due {
   /** How it will end, once those who wanted to know before have said so; nothing changes it any more. */
   verdict: CallVerdict | null = null;
 
+  /** Rises from call to call. */
+  order = 0;
   older: CallRow | null = null;
   newer: CallRow | null = null;
   next: CallRow | null = null;
@@ -103,12 +105,15 @@ export class LiveRows {
   #oldest: CallRow | null = null;
   #newest: CallRow | null = null;
   #size = 0;
+  #added = 0;
 
   get size(): number {
     return this.#size;
   }
 
   add(row: CallRow): void {
+    row.order = this.#added;
+    this.#added += 1;
     row.older = this.#newest;
     if (this.#newest === null) this.#oldest = row;
     else this.#newest.newer = row;

@@ -724,10 +724,14 @@ export class Dispatcher {
   #tick(): void {
     const now = this.#clock.now();
     this.#tickAt = Number.POSITIVE_INFINITY;
+    const due: CallRow[] = [];
     for (let row = this.#deadlines.peek(); row !== undefined && row.dueAt <= now; row = this.#deadlines.peek()) {
       this.#deadlines.remove(row);
-      this.#end(row, this.#timeout(row));
+      due.push(row);
     }
+    // The heap does not say which of several comes first, and a replay must come to the same.
+    if (due.length > 1) due.sort((one, other) => one.order - other.order);
+    for (const row of due) this.#end(row, this.#timeout(row));
     for (let wait = this.#retries.peek(); wait !== undefined && wait.dueAt <= now; wait = this.#retries.peek()) {
       this.#retries.remove(wait);
       wait.isDue = true;

@@ -1,6 +1,9 @@
 /** A call this long is followed: shorter ones are spared the messages. In milliseconds. */
 const followAfterMs = 250;
 
+/** With this begins the token of a request whose sender follows the call if it takes its time, and is gone if it does not. */
+export const followPrefix = 'follow-';
+
 /** Something that is to be followed if it takes its time. */
 export interface Follower {
   /** Its place in the list; belongs to the list, -1 outside. */

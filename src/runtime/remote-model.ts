@@ -8,6 +8,7 @@ import type { Bus } from '../bus/bus.ts';
 import { checkToken, subjects } from '../bus/subjects.ts';
 import type { Fields } from '../endpoints/endpoint.ts';
 import { checked, checkedCallOptions } from './checked.ts';
+import { followPrefix } from './follow-later.ts';
 import { readReply } from './read-reply.ts';
 import type { RemoteCall } from './remote-call.ts';
 import { cancelled, RemoteInvocation } from './remote-invocation.ts';
@@ -74,10 +75,10 @@ export class RemoteModel {
       const settings = checkedCallOptions(options);
       if (settings.signal?.aborted) throw cancelled(settings.signal.reason);
       // A call id of the caller's own travels as a header; one that is made here is the request's own name, which costs nothing.
-      const token = randomUUID();
-      const callId = settings.callId ?? token;
+      const id = randomUUID();
+      const callId = settings.callId ?? id;
       const call = { bus: this.#bus, modelId: this.id, callId, settings, resolve, reject };
-      new RemoteInvocation(call).send(this.#invokeSubject, request, token);
+      new RemoteInvocation(call).send(this.#invokeSubject, request, followPrefix + id);
     });
   }
 

@@ -14,6 +14,7 @@ import { IModelError, toFailure } from '../errors.ts';
 import { announceModel } from './announce.ts';
 import type { ApiCalling } from './api-calling.ts';
 import { checked } from './checked.ts';
+import { followPrefix } from './follow-later.ts';
 import { LateSink } from './late-sink.ts';
 import type { LiveModel } from './live-model.ts';
 import { outcomeHeaders } from './outcome.ts';
@@ -33,6 +34,9 @@ const sweepMs = 400;
 
 /** A reader that gives credit and is silent for this long is gone, and its call is cancelled. In milliseconds. */
 const silentReaderMs = 30_000;
+
+/** A caller that promised to follow its call, and has not after this, is gone. It does so within half a second. In milliseconds. */
+const promiseMs = 15_000;
 
 /** How long a host that is closed still answers for calls that have ended, in milliseconds. */
 const lingerMs = 5_000;
@@ -82,11 +86,13 @@ class ModelHost {
   readonly #calls: RecentCalls<ApiCalling>;
   readonly #streams: RecentCalls<ServedStream>;
   readonly #readers: ReaderWatch;
+  readonly #servedSince: number;
   #sweepTimer: unknown;
 
   constructor(model: Servable, bus: Bus) {
     this.#model = model;
     this.#bus = bus;
+    this.#servedSince = model.live.clock.now();
     this.#calls = new RecentCalls(model.live.clock);
     this.#streams = new RecentCalls(model.live.clock);
     this.#readers = new ReaderWatch(bus, model.live.clock);
@@ -303,6 +309,15 @@ class ModelHost {
     message.respond({ ...this.#model.state, node: this.node });
   }
 
+  /** Ends calls that were to be followed and are not: their caller died before it could. */
+  #endForsaken(before: number): void {
+    for (const call of this.#calls.live()) {
+      // The oldest come first.
+      if (Math.max(call.createdAt * 1_000, this.#servedSince) > before) return;
+      if (promisesToFollow(call) && this.#streams.get(call.id) === undefined) call.cancel('its caller is gone');
+    }
+  }
+
   /** Shows readers that their streams live, and cancels the streams of readers that are gone. One timer for all of them. */
   #sweep(): void {
     const { clock } = this.#model.live;
@@ -312,10 +327,16 @@ class ModelHost {
         if (stream.credited && stream.heardAt < silentSince) stream.call.cancel('its reader is silent');
         else void this.#readers.check(stream);
       }
+      this.#endForsaken(clock.now() - promiseMs);
       this.#sweep();
     }, sweepMs);
     unref(this.#sweepTimer);
   }
+}
+
+/** Whether a caller has said, by the token of its reply subject, that it will follow its call. */
+function promisesToFollow({ replyTo }: ApiCalling): boolean {
+  return replyTo?.includes(`.${followPrefix}`) === true;
 }
 
 /**
@@ -323,7 +344,8 @@ class ModelHost {
  * it stays the same when the request is sent again, and needs no header.
  */
 function replyToken({ replyTo }: Message): string | undefined {
-  const token = replyTo?.slice(replyTo.lastIndexOf('.') + 1);
+  const last = replyTo?.slice(replyTo.lastIndexOf('.') + 1);
+  const token = last?.startsWith(followPrefix) ? last.slice(followPrefix.length) : last;
   return token !== undefined && /^[A-Za-z0-9_-]{20,64}$/.test(token) ? token : undefined;
 }
 

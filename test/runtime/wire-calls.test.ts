@@ -470,11 +470,15 @@ describe.each(Object.entries(buses))('calls over %s', (_name, open) => {
 describe('replies over nats', () => {
   const open = buses.nats as NonNullable<(typeof buses)[string]>;
 
-  it.each([0.9, 1.5, 8])('carries %d MB there and back', async (megabytes) => {
+  it.each([0.9, 1.5, 8, 32])('carries a request and a reply of %d MB', { timeout: 60_000 }, async (megabytes) => {
     await using served = await serveScripted(open);
-    const text = 'a'.repeat(megabytes * 1_000_000);
-    const call = await served.remote.invoke({ messages: [{ role: 'user', content: text }] }, { timeoutMs: 20_000 });
-    expect(call.text.length).toBe(text.length);
+    const question = 'a'.repeat(megabytes * 1_000_000);
+    // A reply holds its text twice: in the vendor's body and in the common view.
+    const text = 'b'.repeat((megabytes * 1_000_000) / 2);
+    const request = { messages: [{ role: 'user', content: question }], text };
+    const call = await served.remote.invoke(request, { timeoutMs: 50_000 });
+    expect(call.usage?.inputTokens).toBe(question.length / 4);
+    expect(call.text === text).toBe(true);
   });
 
   it('says that a reply is too large, and keeps the stream whole when its end is', async () => {

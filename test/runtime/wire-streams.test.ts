@@ -4,15 +4,16 @@ import type { NatsConnection } from 'nats';
 import { afterEach, describe, expect, it } from 'vitest';
 import { aliveMessage, failureReply, resumeReply, streamMessage, streamReply } from '../../schemas/wire.ts';
 import type { Bus, Message } from '../../src/bus/bus.ts';
-import type { NatsOptions } from '../../src/bus/nats.ts';
+import { connectNats, type NatsOptions } from '../../src/bus/nats.ts';
 import { subjects } from '../../src/bus/subjects.ts';
-import type { IModelOptions } from '../../src/imodel.ts';
+import { type IModelOptions, iModel } from '../../src/imodel.ts';
 import { connect } from '../../src/runtime/remote-model.ts';
 import type { RemoteStream } from '../../src/runtime/remote-stream.ts';
 import { VirtualClock } from '../../src/testing/virtual-clock.ts';
 import { uniqueId } from '../integration/connect-test-bus.ts';
-import { until } from '../integration/private-server.ts';
+import { startServer, until } from '../integration/private-server.ts';
 import { buses, type Ends, type Served, serveScripted } from '../integration/served-model.ts';
+import { startProxy } from '../integration/tcp-proxy.ts';
 
 const hello = { messages: [{ role: 'user', content: 'one two three four five' }] };
 const endless = { ...hello, chunks: 100_000, chunk_delay_ms: 5 };
@@ -566,6 +567,22 @@ describe('streams over nats', () => {
     expect(await outcome).toMatchObject({ code: 'closed' });
   });
 
+  it('end an invoked call whose caller promised to follow it and has not, and no other', async () => {
+    const clock = new VirtualClock();
+    await using served = await serveScripted(open, {}, { clock });
+    const invoke = (token: string): void => {
+      served.caller.request(subjects.invoke(served.id), silent, { token }).catch(() => {});
+    };
+    invoke(`follow-${randomUUID()}`);
+    invoke(randomUUID());
+    await until(() => served.endpoint.running.size === 2);
+    await clock.advance(14_000);
+    expect(served.endpoint.running.size).toBe(2);
+    await clock.advance(2_000);
+    await until(() => served.endpoint.running.size === 1);
+    expect(served.model.live.lastFailure).toMatchObject({ code: 'cancelled', reason: 'its caller is gone' });
+  });
+
   it('come in MessagePack to who asks in it', async () => {
     await using served = await serveScripted(open);
     const { connection } = served.caller as unknown as { connection: NatsConnection };
@@ -581,5 +598,49 @@ describe('streams over nats', () => {
     const last = (): Record<string, unknown> => packr.unpack(bodies.at(-1) as Uint8Array);
     await until(() => bodies.length > 0 && last().kind === 'end');
     expect(packr.unpack(bodies[0] as Uint8Array)).toMatchObject({ seq: 1, kind: 'chunk' });
+  });
+});
+
+describe('a reader without credit whose connection stalls', () => {
+  it.each([
+    ['for a moment', '', 300],
+    ['until the server gives it up', 'max_pending: 1MB\nwrite_deadline: "500ms"', 3_000],
+  ])('%s gets a terminal error or every chunk, never a hole', { timeout: 60_000 }, async (_name, config, stallMs) => {
+    const server = await startServer(config);
+    const gate = await startProxy(server.port);
+    const host = await connectNats({ servers: server.url });
+    const caller = await connectNats({ servers: gate.url });
+    const id = uniqueId();
+    const piece = 1_000;
+    const chunks = 20_000;
+    const text = Array.from({ length: chunks }, (_, index) => String(index).padEnd(piece, '.')).join('');
+    const model = new iModel({ id, provider: 'scripted', text, chunks });
+    model.serve(host);
+    await host.flush();
+    try {
+      const stream = connect(caller).model(id).stream(hello, { credit: 0, idleTimeoutMs: 5_000 });
+      let read = '';
+      let failure: unknown = null;
+      try {
+        for await (const chunk of stream) {
+          if (chunk.type !== 'text') continue;
+          if (read === '') {
+            gate.stallReader();
+            setTimeout(() => gate.heal(), stallMs);
+          }
+          read += chunk.content ?? '';
+        }
+      } catch (error) {
+        failure = error;
+      }
+      expect(text.startsWith(read)).toBe(true);
+      if (failure === null) expect(read.length).toBe(text.length);
+      else expect(failure).toMatchObject({ code: expect.stringMatching(/^(unavailable|timed_out)$/) });
+    } finally {
+      await model.close();
+      await Promise.all([caller.close(), host.close()]);
+      await gate.close();
+      await server.stop();
+    }
   });
 });

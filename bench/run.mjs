@@ -1,5 +1,6 @@
 // Every number the project promises, in ratios of one run: npm run bench [-- name ...]
 import { actor } from './actor.mjs';
+import { bodies } from './bodies.mjs';
 import { cancel } from './cancel.mjs';
 import { heap } from './heap.mjs';
 import { http } from './http.mjs';
@@ -7,7 +8,7 @@ import { nats } from './nats.mjs';
 import { stream } from './stream.mjs';
 import { window } from './window.mjs';
 
-const benches = { actor, heap, http, nats, stream, cancel, window };
+const benches = { actor, heap, http, nats, stream, bodies, cancel, window };
 const names = process.argv.slice(2);
 for (const name of names.length > 0 ? names : Object.keys(benches)) {
   const bench = benches[name];

@@ -1,7 +1,7 @@
 import type { ActorState, CallRowState } from '../schemas/live-state.ts';
 import { type CallState, callState, isRunning } from './call.ts';
 import { CallRow, type LiveRows, type RetryWait } from './call-row.ts';
-import type { DispatcherCounters } from './dispatcher.ts';
+import type { DispatcherCounters } from './dispatcher-view.ts';
 import type { CircuitBreaker } from './policy/breaker.ts';
 import type { Cooling } from './policy/cooling.ts';
 import type { DueHeap } from './policy/heap.ts';

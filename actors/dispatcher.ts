@@ -1,8 +1,20 @@
-import type { ActorLogic, ActorScope, AnyActorRef, Snapshot } from 'xstate';
-import { type Failure, failureOf, type TimeoutPhase } from '../schemas/failure.ts';
+import type { ActorLogic, ActorScope, Snapshot } from 'xstate';
+import type { Failure } from '../schemas/failure.ts';
+import { Alarm } from './alarm.ts';
 import { type CallEvent, callState, hasEnded, isRunning, stepCall } from './call.ts';
+import {
+  circuitOpenFailure,
+  closedFailure,
+  endingOf,
+  interruptedFailure,
+  queueFullFailure,
+  timeoutFailure,
+  tooLargeFailure,
+} from './call-failures.ts';
 import { type CallRow, type CallVerdict, LiveRows, type RetryWait } from './call-row.ts';
 import type { Clock } from './clock.ts';
+import type { DispatcherEvent } from './dispatcher-events.ts';
+import type { DispatcherEffects, DispatcherInput, DispatcherLimits, ResiliencePolicy } from './dispatcher-input.ts';
 import {
   type DispatcherParts,
   type DispatcherState,
@@ -10,155 +22,14 @@ import {
   restoreParts,
   writeParts,
 } from './dispatcher-state.ts';
-import { type BreakerPolicy, type BreakerState, CircuitBreaker } from './policy/breaker.ts';
-import { Cooling, type VendorLimits } from './policy/cooling.ts';
+import type { Blocked, DispatcherCounters, DispatcherView } from './dispatcher-view.ts';
+import { Edges } from './edges.ts';
+import { CircuitBreaker } from './policy/breaker.ts';
+import { Cooling } from './policy/cooling.ts';
 import { DueHeap } from './policy/heap.ts';
 import { FairQueue } from './policy/queue.ts';
-import { type RetryPolicy, retryDelayMs } from './policy/retry.ts';
-import { RollingWindow, type WindowLimits } from './policy/window.ts';
-
-/** What bounds the calls of one iModel. */
-export interface DispatcherLimits {
-  /** Calls that may wait; at least 1. Running calls do not count. */
-  readonly queueCapacity: number;
-  /** What happens to a call that finds the queue full: it waits outside for a place, or it is refused. */
-  readonly onFull: 'wait' | 'reject';
-  /** Calls that may run at once; null is no limit. */
-  readonly concurrency: number | null;
-  readonly window: WindowLimits;
-}
-
-/** How failures of a vendor are met. */
-export interface ResiliencePolicy {
-  /** Null makes no second attempt. */
-  readonly retry: RetryPolicy | null;
-  /** Null lets every call try. */
-  readonly breaker: BreakerPolicy | null;
-}
-
-/**
- * What the dispatcher has others do. Called synchronously while it decides: an effect may send events to the dispatcher (they are taken
- * up afterwards), and must not throw.
- */
-export interface DispatcherEffects {
-  /** Begin an attempt of this call. It must lead to exactly one `call.settle`. */
-  start(row: CallRow): void;
-  /** This attempt has failed and another follows after a delay. */
-  retrying(row: CallRow, failure: Failure, delayMs: number): void;
-  /**
-   * All attempts of this call have failed. Whoever can carry it on some other way returns true, and it then leads to one more `call.settle`,
-   * which is final.
-   */
-  rescue(row: CallRow, failure: Failure): boolean;
-  /** End this running call; it still leads to its `call.settle`, once its transport is gone, or to its `call.finish`. */
-  stop(row: CallRow, failure: Failure): void;
-  /**
-   * This call, which has begun, is about to end so. Whoever has something to do before returns true, and it then leads to exactly one
-   * `call.finish`; until then it keeps its slot.
-   */
-  ending?(row: CallRow, event: CallVerdict['event'], failure: Failure | null): boolean;
-  /** This call has come to its end. Its state is final; `failure` is why, or null after success. */
-  ended(row: CallRow, failure: Failure | null): void;
-}
-
-/** What a dispatcher is made from. */
-export interface DispatcherInput {
-  readonly limits: DispatcherLimits;
-  readonly resilience: ResiliencePolicy;
-  readonly effects: DispatcherEffects;
-  readonly clock: Clock;
-  /** Chance, for backoff: a number from 0 to below 1. */
-  readonly random: () => number;
-  /** Hears {@link DispatcherEdge}s. */
-  readonly machine: AnyActorRef | null;
-}
-
-/** What a dispatcher hears. */
-export type DispatcherEvent =
-  | { readonly type: 'call.submit'; readonly row: CallRow }
-  /** The request was written to an open connection. */
-  | { readonly type: 'call.sent'; readonly row: CallRow }
-  | { readonly type: 'call.answer'; readonly row: CallRow }
-  /** The call's work is over and its transport gone. `tokens` is what the upstream reported, null when it did not. */
-  | {
-      readonly type: 'call.settle';
-      readonly row: CallRow;
-      readonly failure: Failure | null;
-      readonly tokens: number | null;
-      /** Whether the caller has seen something of this attempt, so that another would repeat it. */
-      readonly isDelivered?: boolean;
-    }
-  /** A hook begins or ends to run before the first attempt. */
-  | { readonly type: 'call.hook'; readonly row: CallRow; readonly isRunning: boolean }
-  /** What had to be done before this call's end is done. A failure makes a call fail that would have completed. */
-  | { readonly type: 'call.finish'; readonly row: CallRow; readonly failure: Failure | null }
-  /** What a vendor's headers said. */
-  | { readonly type: 'limits.learned'; readonly limits: VendorLimits }
-  /** End this call: as `cancelled`, `aborted` or `failed`, by the failure's code. A waiting call ends at once. */
-  | { readonly type: 'call.end'; readonly row: CallRow; readonly failure: Failure }
-  | { readonly type: 'gate.open' }
-  | { readonly type: 'gate.shut' }
-  /** Take no more calls, end those that wait, and say `dispatcher.idle` when the last running one has ended. */
-  | { readonly type: 'calls.refuse' }
-  /** End every running call. */
-  | { readonly type: 'calls.stop' }
-  /** Go on where another dispatcher was written down; for one that has heard nothing yet. */
-  | { readonly type: 'calls.restore'; readonly restored: RestoredDispatcher }
-  /** The process that ran the running calls is gone: they have failed, and are not sent again. */
-  | { readonly type: 'calls.interrupt' }
-  | { readonly type: 'limits.set'; readonly limits: Partial<DispatcherLimits> }
-  /** Forget what was used of the limits. */
-  | { readonly type: 'limits.reset' }
-  | { readonly type: 'clock.tick' };
-
-/** What the iModel machine hears: changes only, never a message per call. */
-export type DispatcherEdge =
-  | { readonly type: 'limit.hit' }
-  | { readonly type: 'window.refreshed' }
-  | { readonly type: 'queue.full' }
-  | { readonly type: 'queue.drained' }
-  | { readonly type: 'cooling.begun' }
-  | { readonly type: 'cooling.ended' }
-  | { readonly type: 'breaker.tripped' }
-  | { readonly type: 'breaker.trial' }
-  | { readonly type: 'breaker.closed' }
-  | { readonly type: 'dispatcher.idle' };
-
-/** Why the head of the queue does not start. */
-export type Blocked = 'rate' | 'cooling' | 'concurrency' | 'paused' | null;
-
-/** Counts since the iModel was made. */
-export interface DispatcherCounters {
-  submitted: number;
-  started: number;
-  /** Attempts after the first. */
-  retried: number;
-  completed: number;
-  failed: number;
-  cancelled: number;
-  aborted: number;
-  skipped: number;
-}
-
-/** Numbers for people and gauges; reading them takes constant time. */
-export interface DispatcherView {
-  /** Calls with a place in the queue. */
-  readonly waiting: number;
-  /** Calls that wait for a place. */
-  readonly outside: number;
-  readonly running: number;
-  readonly blocked: Blocked;
-  /** Epoch milliseconds until which nothing starts, by the vendor's wish; null when it has none. */
-  readonly coolingUntil: number | null;
-  /** Running calls that wait for their next attempt. */
-  readonly backingOff: number;
-  readonly usedRequests: number;
-  readonly usedTokens: number;
-  /** Epoch milliseconds when the next unit comes free; null when none is used. */
-  readonly nextRefreshAt: number | null;
-  readonly limits: DispatcherLimits;
-  readonly counters: Readonly<DispatcherCounters>;
-}
+import { retryDelayMs } from './policy/retry.ts';
+import { RollingWindow } from './policy/window.ts';
 
 /** The snapshot is one object for the actor's whole life: the state inside is changed in place, never copied per event. */
 export type DispatcherSnapshot = Snapshot<undefined> & { readonly dispatcher: Dispatcher };
@@ -181,9 +52,6 @@ export const dispatcherLogic: DispatcherLogic = {
   getPersistedSnapshot: (snapshot) => ({ ...snapshot }),
 };
 
-/** Half-full is when the machine hears that a full queue has drained: a queue that hovers at its limit sends no message per call. */
-const drainedShare = 0.5;
-
 /**
  * The state behind {@link dispatcherLogic}. Only {@link Dispatcher.receive} changes it; the getters are for looking.
  */
@@ -191,8 +59,9 @@ export class Dispatcher {
   #limits: DispatcherLimits;
   readonly #effects: DispatcherEffects;
   readonly #clock: Clock;
-  readonly #machine: AnyActorRef | null;
-  readonly #self: { send(event: DispatcherEvent): void };
+  /** What the machine hears. */
+  readonly #edges: Edges;
+  readonly #alarm: Alarm;
 
   readonly #live = new LiveRows();
   readonly #queue = new FairQueue<CallRow>();
@@ -221,20 +90,15 @@ export class Dispatcher {
   #running = 0;
   #gateOpen = false;
   #refusing = false;
-  #blocked: Blocked = null;
   /** When the cool-down that blocks ends. */
   #coolAt = Number.POSITIVE_INFINITY;
-  #breakerSeen: BreakerState = 'closed';
-  #full = false;
-  #tickAt = Number.POSITIVE_INFINITY;
-  #timer: unknown;
 
   constructor(input: DispatcherInput, self: { send(event: DispatcherEvent): void }) {
     this.#limits = input.limits;
     this.#effects = input.effects;
     this.#clock = input.clock;
-    this.#machine = input.machine;
-    this.#self = self;
+    this.#edges = new Edges(input.machine);
+    this.#alarm = new Alarm(input.clock, () => self.send({ type: 'clock.tick' }));
     this.#window = new RollingWindow(input.limits.window);
     this.#resilience = input.resilience;
     this.#random = input.random;
@@ -259,7 +123,7 @@ export class Dispatcher {
       waiting: this.#queue.size,
       outside: this.#outside.size,
       running: this.#running,
-      blocked: this.#blocked,
+      blocked: this.#edges.blocked,
       coolingUntil: coolingUntil > now ? coolingUntil : null,
       backingOff: this.#retries.size + this.#again.size,
       usedRequests: this.#window.usedRequests,
@@ -275,9 +139,9 @@ export class Dispatcher {
     this.#window.expire(this.#clock.now());
     return {
       is_gate_open: this.#gateOpen,
-      blocked: this.#blocked,
-      cool_at: this.#blocked === 'cooling' ? this.#coolAt : null,
-      is_full: this.#full,
+      blocked: this.#edges.blocked,
+      cool_at: this.#edges.blocked === 'cooling' ? this.#coolAt : null,
+      is_full: this.#edges.isFull,
       ...writeParts(this.#parts()),
     };
   }
@@ -369,25 +233,14 @@ export class Dispatcher {
     const { state } = restored;
     this.#running = restoreParts(this.#parts(), restored, this.#clock.now());
     this.#gateOpen = state.is_gate_open;
-    this.#blocked = state.blocked;
     this.#coolAt = state.cool_at ?? Number.POSITIVE_INFINITY;
-    this.#full = state.is_full;
-    this.#breakerSeen = this.#breaker?.state ?? 'closed';
-    // The machine's regions follow.
-    this.#reportBlocked(null);
-    if (this.#full) this.#tell({ type: 'queue.full' });
-    if (this.#breakerSeen !== 'closed') this.#tell({ type: 'breaker.tripped' });
-    if (this.#breakerSeen === 'trial') this.#tell({ type: 'breaker.trial' });
+    this.#edges.restore(state.blocked, state.is_full, this.#breaker?.state ?? 'closed');
   }
 
   /** The time has passed that nobody watched: deadlines too, and limits may be others. */
   #interrupt(): void {
     const now = this.#clock.now();
-    const interrupted = failureOf(
-      'interrupted',
-      'The process that ran the call is gone; the vendor may have served it',
-      {},
-    );
+    const interrupted = interruptedFailure();
     for (const row of [...this.#live]) {
       if (!isRunning(row.state)) continue;
       // It may have been written until now.
@@ -415,17 +268,13 @@ export class Dispatcher {
     const capacity = this.#limits.queueCapacity;
     const isFull = this.#queue.size >= capacity;
     if (isFull && this.#limits.onFull === 'reject') {
-      this.#finish(
-        row,
-        'call.skip',
-        failureOf('queue_full', `The queue is full: ${capacity} calls wait`, { capacity }),
-      );
+      this.#finish(row, 'call.skip', queueFullFailure(capacity));
       return;
     }
     row.queuedAt = this.#clock.now();
     const dueAt = Math.min(row.deadlineAt, row.queueDeadlineAt);
     if (dueAt <= row.queuedAt) {
-      this.#finish(row, 'call.abort', this.#timeout(row));
+      this.#finish(row, 'call.abort', timeoutFailure(row, this.#edges.blocked));
       return;
     }
     this.#live.add(row);
@@ -443,9 +292,7 @@ export class Dispatcher {
   /** Why no window can ever grant this call its tokens; null when one can. */
   #tooLarge({ tokens }: CallRow): Failure | null {
     const { tokens: limit } = this.#limits.window;
-    if (limit === null || tokens <= limit) return null;
-    const message = `The request needs about ${tokens} tokens, but \`limitTokens\` is ${limit}`;
-    return failureOf('estimate_too_large', message, { tokens, limit });
+    return limit === null || tokens <= limit ? null : tooLargeFailure(tokens, limit);
   }
 
   /** A lowered limit must not leave a call at the head of the queue that can never start, and all others behind it. */
@@ -470,38 +317,11 @@ export class Dispatcher {
 
   /** Starts all that may start, then arms the clock for what may come by itself. Every event that can free something ends here. */
   #pump(): void {
-    const wasBlocked = this.#blocked;
     this.#admit();
-    this.#blocked = this.#gateOpen ? this.#startAll() : 'paused';
-    if (this.#queue.size === 0 && this.#again.size === 0) this.#blocked = null;
-    if (this.#blocked !== wasBlocked) this.#reportBlocked(wasBlocked);
-    this.#reportFullness();
+    const blocked = this.#gateOpen ? this.#startAll() : 'paused';
+    this.#edges.block(this.#queue.size === 0 && this.#again.size === 0 ? null : blocked);
+    this.#edges.fill(this.#queue.size, this.#limits.queueCapacity);
     this.#arm();
-  }
-
-  #reportBlocked(before: Blocked): void {
-    if (before === 'rate') this.#tell({ type: 'window.refreshed' });
-    if (before === 'cooling') this.#tell({ type: 'cooling.ended' });
-    if (this.#blocked === 'rate') this.#tell({ type: 'limit.hit' });
-    if (this.#blocked === 'cooling') this.#tell({ type: 'cooling.begun' });
-  }
-
-  #reportBreaker(): void {
-    const state = this.#breaker?.state ?? 'closed';
-    if (state === this.#breakerSeen) return;
-    this.#breakerSeen = state;
-    this.#tell({ type: `breaker.${state}` });
-  }
-
-  #reportFullness(): void {
-    const { queueCapacity } = this.#limits;
-    if (!this.#full && this.#queue.size >= queueCapacity) {
-      this.#full = true;
-      this.#tell({ type: 'queue.full' });
-    } else if (this.#full && this.#queue.size <= queueCapacity * drainedShare) {
-      this.#full = false;
-      this.#tell({ type: 'queue.drained' });
-    }
   }
 
   #startAll(): Blocked {
@@ -554,7 +374,7 @@ export class Dispatcher {
     }
     this.#running += 1;
     this.#counters.started += 1;
-    this.#reportBreaker();
+    this.#edges.break(this.#breaker?.state ?? 'closed');
   }
 
   /** Sends a call that has its slot. */
@@ -570,13 +390,11 @@ export class Dispatcher {
 
   /** The breaker lets no call through: it fails at once, and nothing is sent. */
   #reject(row: CallRow, now: number): void {
-    const retryAfterMs = Math.max(0, (this.#breaker?.reopensAt ?? now) - now);
-    const after = Number.isFinite(retryAfterMs) ? { retryAfterMs } : {};
     this.#begin(row, now);
     row.state = stepCall(row.state, 'call.dispatch');
     // It began after the state it would be judged in.
     row.breakerEpoch = -1;
-    this.#fail(row, failureOf('circuit_open', 'The breaker is open: the vendor has failed too often', after));
+    this.#fail(row, circuitOpenFailure(Math.max(0, (this.#breaker?.reopensAt ?? now) - now)));
   }
 
   #sent(row: CallRow): void {
@@ -640,14 +458,14 @@ export class Dispatcher {
     row.isRescued = true;
     this.#breaker?.judge(row.breakerEpoch, failure, this.#clock.now());
     row.breakerEpoch = -1;
-    this.#reportBreaker();
+    this.#edges.break(this.#breaker?.state ?? 'closed');
     if (!this.#effects.rescue(row, failure)) this.#complete(row, failure, failure);
   }
 
   /** @param verdict - What the end says about the vendor; see {@link CircuitBreaker.judge}. */
   #complete(row: CallRow, failure: Failure | null, verdict: Failure | null | undefined): void {
     this.#breaker?.judge(row.breakerEpoch, verdict, this.#clock.now());
-    this.#reportBreaker();
+    this.#edges.break(this.#breaker?.state ?? 'closed');
     const reason = row.stopping ?? failure;
     const event = row.stopping !== null ? endingOf(row.stopping) : failure === null ? 'call.complete' : 'call.fail';
     if (this.#effects.ending?.(row, event, reason) === true) row.verdict = { event, failure: reason };
@@ -718,12 +536,12 @@ export class Dispatcher {
   }
 
   #reportIdle(): void {
-    if (this.#refusing && this.#live.size === 0) this.#tell({ type: 'dispatcher.idle' });
+    if (this.#refusing && this.#live.size === 0) this.#edges.idle();
   }
 
   #tick(): void {
     const now = this.#clock.now();
-    this.#tickAt = Number.POSITIVE_INFINITY;
+    this.#alarm.rang();
     const due: CallRow[] = [];
     for (let row = this.#deadlines.peek(); row !== undefined && row.dueAt <= now; row = this.#deadlines.peek()) {
       this.#deadlines.remove(row);
@@ -731,7 +549,7 @@ export class Dispatcher {
     }
     // The heap does not say which of several comes first, and a replay must come to the same.
     if (due.length > 1) due.sort((one, other) => one.order - other.order);
-    for (const row of due) this.#end(row, this.#timeout(row));
+    for (const row of due) this.#end(row, timeoutFailure(row, this.#edges.blocked));
     for (let wait = this.#retries.peek(); wait !== undefined && wait.dueAt <= now; wait = this.#retries.peek()) {
       this.#retries.remove(wait);
       wait.isDue = true;
@@ -740,47 +558,16 @@ export class Dispatcher {
     this.#pump();
   }
 
-  #timeout(row: CallRow): Failure {
-    const phase = this.#phaseOf(row);
-    const dueAt = Math.min(row.deadlineAt, isRunning(row.state) ? Infinity : row.queueDeadlineAt);
-    const timeoutMs = Math.max(0, Math.round(dueAt - row.queuedAt));
-    return failureOf('timed_out', `The call's time of ${timeoutMs} ms ran out (${phaseText[phase]})`, {
-      phase,
-      timeoutMs,
-    });
-  }
-
-  #phaseOf(row: CallRow): TimeoutPhase {
-    if (row.state === callState.queued) return this.#blocked === 'cooling' ? 'rate' : (this.#blocked ?? 'queue');
-    if (row.state === callState.backingOff) return 'backoff';
-    if (!isRunning(row.state)) return 'queue';
-    if (row.isHooked) return 'hook';
-    return row.state === callState.answering && row.streaming ? 'stream' : 'attempt';
-  }
-
-  /** One timer, for whatever comes first. A timer that fires early finds nothing to do and arms the next. */
+  /** Sets the alarm to whatever comes first by itself. */
   #arm(): void {
-    const rateAt = this.#blocked === 'rate' ? this.#window.nextExpiryAt : Number.POSITIVE_INFINITY;
-    const coolAt = this.#blocked === 'cooling' ? this.#coolAt : Number.POSITIVE_INFINITY;
-    const at = Math.min(this.#deadlines.nextAt, this.#retries.nextAt, rateAt, coolAt);
-    if (at >= this.#tickAt) {
-      if (this.#live.size === 0) this.#disarm();
+    if (this.#live.size === 0) {
+      this.#alarm.clear();
       return;
     }
-    this.#clock.clearTimeout(this.#timer);
-    this.#tickAt = at;
-    const delayMs = Math.ceil(at - this.#clock.now());
-    this.#timer = this.#clock.setTimeout(() => this.#self.send({ type: 'clock.tick' }), Math.max(0, delayMs));
-  }
-
-  #disarm(): void {
-    if (this.#tickAt === Number.POSITIVE_INFINITY) return;
-    this.#clock.clearTimeout(this.#timer);
-    this.#tickAt = Number.POSITIVE_INFINITY;
-  }
-
-  #tell(edge: DispatcherEdge): void {
-    this.#machine?.send(edge);
+    const { blocked } = this.#edges;
+    const rateAt = blocked === 'rate' ? this.#window.nextExpiryAt : Number.POSITIVE_INFINITY;
+    const coolAt = blocked === 'cooling' ? this.#coolAt : Number.POSITIVE_INFINITY;
+    this.#alarm.set(Math.min(this.#deadlines.nextAt, this.#retries.nextAt, rateAt, coolAt));
   }
 }
 
@@ -791,23 +578,3 @@ const endCounter = {
   'call.abort': 'aborted',
   'call.skip': 'skipped',
 } as const satisfies Partial<Record<CallEvent, keyof DispatcherCounters>>;
-
-const phaseText: Partial<Record<TimeoutPhase, string>> = {
-  queue: 'waiting for a place in the queue',
-  paused: 'waiting while the model takes no calls',
-  concurrency: 'waiting for a running call to end',
-  rate: 'waiting for the rate limit',
-  backoff: 'waiting for the next attempt',
-  hook: 'waiting for a hook',
-  attempt: 'waiting for the upstream',
-  stream: 'reading the stream',
-};
-
-function endingOf({ code }: Failure): 'call.cancel' | 'call.abort' | 'call.fail' {
-  if (code === 'cancelled') return 'call.cancel';
-  return code === 'timed_out' || code === 'closed' ? 'call.abort' : 'call.fail';
-}
-
-function closedFailure(): Failure {
-  return failureOf('closed', 'The model is closed and takes no calls', {});
-}

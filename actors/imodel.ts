@@ -1,5 +1,8 @@
 import { type ActorRefFrom, type SnapshotFrom, sendTo, setup } from 'xstate';
-import { type DispatcherEdge, type DispatcherInput, type DispatcherView, dispatcherLogic } from './dispatcher.ts';
+import { dispatcherLogic } from './dispatcher.ts';
+import type { DispatcherEdge } from './dispatcher-events.ts';
+import type { DispatcherInput } from './dispatcher-input.ts';
+import type { DispatcherView } from './dispatcher-view.ts';
 
 /** What an iModel machine hears: what its owner wants, and what its dispatcher reports. */
 export type ModelEvent =

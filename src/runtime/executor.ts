@@ -1,6 +1,7 @@
 import type { CallRow, CallVerdict } from '../../actors/call-row.ts';
 import type { Clock } from '../../actors/clock.ts';
-import type { DispatcherEffects, DispatcherEvent } from '../../actors/dispatcher.ts';
+import type { DispatcherEvent } from '../../actors/dispatcher-events.ts';
+import type { DispatcherEffects } from '../../actors/dispatcher-input.ts';
 import type { Failure } from '../../schemas/failure.ts';
 import type { CallOutcome } from '../../schemas/hook.ts';
 import type { Endpoint, EndpointReply } from '../endpoints/endpoint.ts';

@@ -4,14 +4,11 @@ import { writeActor } from '../../actors/actor-state.ts';
 import { isRunning, stepCall } from '../../actors/call.ts';
 import { CallRow } from '../../actors/call-row.ts';
 import type { Clock } from '../../actors/clock.ts';
-import type {
-  Dispatcher,
-  DispatcherEvent,
-  DispatcherLimits,
-  DispatcherView,
-  ResiliencePolicy,
-} from '../../actors/dispatcher.ts';
+import type { Dispatcher } from '../../actors/dispatcher.ts';
+import type { DispatcherEvent } from '../../actors/dispatcher-events.ts';
+import type { DispatcherLimits, ResiliencePolicy } from '../../actors/dispatcher-input.ts';
 import { restoreRow } from '../../actors/dispatcher-state.ts';
+import type { DispatcherView } from '../../actors/dispatcher-view.ts';
 import { type ModelActor, type ModelRegions, modelMachine, modeOf } from '../../actors/imodel.ts';
 import type { ModelEventMessage, ModelEventType } from '../../schemas/event.ts';
 import { type Failure, failureOf } from '../../schemas/failure.ts';

@@ -1,4 +1,4 @@
-import type { DispatcherLimits, ResiliencePolicy } from '../../actors/dispatcher.ts';
+import type { DispatcherLimits, ResiliencePolicy } from '../../actors/dispatcher-input.ts';
 import type { ModelOptions } from '../../schemas/imodel.ts';
 import type { Endpoint } from '../endpoints/endpoint.ts';
 

@@ -2,13 +2,10 @@ import { expect } from 'vitest';
 import { createActor, fromTransition } from 'xstate';
 import { statusOf } from '../../actors/call.ts';
 import { CallRow, type CallRowInput } from '../../actors/call-row.ts';
-import {
-  type DispatcherEvent,
-  type DispatcherLimits,
-  type DispatcherView,
-  dispatcherLogic,
-  type ResiliencePolicy,
-} from '../../actors/dispatcher.ts';
+import { dispatcherLogic } from '../../actors/dispatcher.ts';
+import type { DispatcherEvent } from '../../actors/dispatcher-events.ts';
+import type { DispatcherLimits, ResiliencePolicy } from '../../actors/dispatcher-input.ts';
+import type { DispatcherView } from '../../actors/dispatcher-view.ts';
 import type { WindowLimits } from '../../actors/policy/window.ts';
 import { type Failure, type FailureOf, failureOf, failure as failureSchema } from '../../schemas/failure.ts';
 import { VirtualClock } from '../../src/testing/virtual-clock.ts';

@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { createActor, getInitialSnapshot, getNextSnapshot, type SnapshotFrom } from 'xstate';
 import { getAdjacencyMap, getSimplePaths } from 'xstate/graph';
 import { CallRow } from '../../actors/call-row.ts';
-import type { DispatcherEffects, DispatcherLimits } from '../../actors/dispatcher.ts';
+import type { DispatcherEffects, DispatcherLimits } from '../../actors/dispatcher-input.ts';
 import { type ModelEvent, modelMachine, modeOf } from '../../actors/imodel.ts';
 import { VirtualClock } from '../../src/testing/virtual-clock.ts';
 

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import type { ResiliencePolicy } from '../../actors/dispatcher.ts';
+import type { ResiliencePolicy } from '../../actors/dispatcher-input.ts';
 import { failureOf } from '../../schemas/failure.ts';
 import { DispatcherBench } from './dispatcher-bench.ts';
 

@@ -1,0 +1,63 @@
+import type { AnyActorRef } from 'xstate';
+import type { Failure } from '../schemas/failure.ts';
+import type { CallRow, CallVerdict } from './call-row.ts';
+import type { Clock } from './clock.ts';
+import type { BreakerPolicy } from './policy/breaker.ts';
+import type { RetryPolicy } from './policy/retry.ts';
+import type { WindowLimits } from './policy/window.ts';
+
+/** What bounds the calls of one iModel. */
+export interface DispatcherLimits {
+  /** Calls that may wait; at least 1. Running calls do not count. */
+  readonly queueCapacity: number;
+  /** What happens to a call that finds the queue full: it waits outside for a place, or it is refused. */
+  readonly onFull: 'wait' | 'reject';
+  /** Calls that may run at once; null is no limit. */
+  readonly concurrency: number | null;
+  readonly window: WindowLimits;
+}
+
+/** How failures of a vendor are met. */
+export interface ResiliencePolicy {
+  /** Null makes no second attempt. */
+  readonly retry: RetryPolicy | null;
+  /** Null lets every call try. */
+  readonly breaker: BreakerPolicy | null;
+}
+
+/**
+ * What the dispatcher has others do. Called synchronously while it decides: an effect may send events to the dispatcher (they are taken
+ * up afterwards), and must not throw.
+ */
+export interface DispatcherEffects {
+  /** Begin an attempt of this call. It must lead to exactly one `call.settle`. */
+  start(row: CallRow): void;
+  /** This attempt has failed and another follows after a delay. */
+  retrying(row: CallRow, failure: Failure, delayMs: number): void;
+  /**
+   * All attempts of this call have failed. Whoever can carry it on some other way returns true, and it then leads to one more `call.settle`,
+   * which is final.
+   */
+  rescue(row: CallRow, failure: Failure): boolean;
+  /** End this running call; it still leads to its `call.settle`, once its transport is gone, or to its `call.finish`. */
+  stop(row: CallRow, failure: Failure): void;
+  /**
+   * This call, which has begun, is about to end so. Whoever has something to do before returns true, and it then leads to exactly one
+   * `call.finish`; until then it keeps its slot.
+   */
+  ending?(row: CallRow, event: CallVerdict['event'], failure: Failure | null): boolean;
+  /** This call has come to its end. Its state is final; `failure` is why, or null after success. */
+  ended(row: CallRow, failure: Failure | null): void;
+}
+
+/** What a dispatcher is made from. */
+export interface DispatcherInput {
+  readonly limits: DispatcherLimits;
+  readonly resilience: ResiliencePolicy;
+  readonly effects: DispatcherEffects;
+  readonly clock: Clock;
+  /** Chance, for backoff: a number from 0 to below 1. */
+  readonly random: () => number;
+  /** Hears every `DispatcherEdge`. */
+  readonly machine: AnyActorRef | null;
+}

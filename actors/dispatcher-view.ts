@@ -1,0 +1,37 @@
+import type { DispatcherLimits } from './dispatcher-input.ts';
+
+/** Why the head of the queue does not start. */
+export type Blocked = 'rate' | 'cooling' | 'concurrency' | 'paused' | null;
+
+/** Counts since the iModel was made. */
+export interface DispatcherCounters {
+  submitted: number;
+  started: number;
+  /** Attempts after the first. */
+  retried: number;
+  completed: number;
+  failed: number;
+  cancelled: number;
+  aborted: number;
+  skipped: number;
+}
+
+/** Numbers for people and gauges; reading them takes constant time. */
+export interface DispatcherView {
+  /** Calls with a place in the queue. */
+  readonly waiting: number;
+  /** Calls that wait for a place. */
+  readonly outside: number;
+  readonly running: number;
+  readonly blocked: Blocked;
+  /** Epoch milliseconds until which nothing starts, by the vendor's wish; null when it has none. */
+  readonly coolingUntil: number | null;
+  /** Running calls that wait for their next attempt. */
+  readonly backingOff: number;
+  readonly usedRequests: number;
+  readonly usedTokens: number;
+  /** Epoch milliseconds when the next unit comes free; null when none is used. */
+  readonly nextRefreshAt: number | null;
+  readonly limits: DispatcherLimits;
+  readonly counters: Readonly<DispatcherCounters>;
+}

@@ -406,7 +406,7 @@ export class iModel implements AsyncDisposable {
 
   /** Hears what happens here, synchronously; returns the way to stop. An observer that throws is not asked again. */
   observe(observer: (event: ModelEventMessage) => void): () => void {
-    return this.#live.observe((_type, make) => observer(make()));
+    return this.#live.events.observe((_type, make) => observer(make()));
   }
 
   /**
@@ -515,7 +515,8 @@ export class iModel implements AsyncDisposable {
       handlers,
       process: this.#process,
       exit: this.exitHook,
-      report: (hook, error, call) => this.#live.report('hook', { hook, call_id: call.id, failure: toFailure(error) }),
+      report: (hook, error, call) =>
+        this.#live.events.report('hook', { hook, call_id: call.id, failure: toFailure(error) }),
     });
   }
 

@@ -10,7 +10,6 @@ import type { DispatcherLimits, ResiliencePolicy } from '../../actors/dispatcher
 import { restoreRow } from '../../actors/dispatcher-state.ts';
 import type { DispatcherView } from '../../actors/dispatcher-view.ts';
 import { type ModelActor, type ModelRegions, modelMachine, modeOf } from '../../actors/imodel.ts';
-import type { ModelEventMessage, ModelEventType } from '../../schemas/event.ts';
 import { type Failure, failureOf } from '../../schemas/failure.ts';
 import type { CallOptions } from '../../schemas/imodel.ts';
 import type { LiveState } from '../../schemas/live-state.ts';
@@ -19,7 +18,6 @@ import type { Endpoint, Fields } from '../endpoints/endpoint.ts';
 import { IModelError, toFailure } from '../errors.ts';
 import { CallHooks } from '../hooks/call-hooks.ts';
 import type { CallClass } from '../hooks/hook.ts';
-import type { HookEvent } from '../hooks/hook-event.ts';
 import type { HookOverrides } from '../hooks/overrides.ts';
 import type { HookRegistry } from '../hooks/registry.ts';
 import { ApiCalling, type CallOwner } from './api-calling.ts';
@@ -27,6 +25,7 @@ import { EndpointStanding } from './endpoint-standing.ts';
 import { Executor, type ExecutorObserver } from './executor.ts';
 import type { FallbackPolicy } from './fallback.ts';
 import { readLiveCall, writeLiveCall } from './live-calls.ts';
+import { ModelEvents } from './model-events.ts';
 
 /** What a live model is made from. @internal */
 export interface LiveModelOptions {
@@ -43,9 +42,6 @@ export interface LiveModelOptions {
   readonly createId: () => string;
   readonly onSession: (sessionId: string) => void;
 }
-
-/** Hears events of one iModel. `make` builds the event: who does not want it does not pay for it. */
-export type ModelObserver = (type: ModelEventType, make: () => ModelEventMessage) => void;
 
 /** Keeps what must not be forgotten when the process dies. Must not throw. @internal */
 export interface CallRecorder {
@@ -64,6 +60,8 @@ export class LiveModel implements CallOwner, ExecutorObserver {
   readonly id: string;
   readonly clock: Clock;
   readonly endpoint: Endpoint;
+  /** What observers are told. */
+  readonly events: ModelEvents;
   /** How the endpoint stands with its upstream. */
   readonly standing = new EndpointStanding();
   /** Milliseconds from dispatch to end of all calls that have ended, together. */
@@ -82,7 +80,6 @@ export class LiveModel implements CallOwner, ExecutorObserver {
   readonly #dispatcher: Dispatcher;
   /** Calls whose id their caller chose, and so may ask for. */
   readonly #named = new Map<string, ApiCalling>();
-  readonly #observers = new Set<ModelObserver>();
   #regions: ModelRegions;
   #fault: unknown = null;
   #stopped = false;
@@ -91,6 +88,7 @@ export class LiveModel implements CallOwner, ExecutorObserver {
   constructor(options: LiveModelOptions) {
     this.id = options.id;
     this.clock = options.clock;
+    this.events = new ModelEvents(options.id, options.clock);
     this.endpoint = options.endpoint;
     this.#createId = options.createId;
     this.hooks = options.hooks;
@@ -156,14 +154,8 @@ export class LiveModel implements CallOwner, ExecutorObserver {
       overrides,
       exit: this.exitHook,
       clock: this.clock,
-      report: (event, hooked) => this.hookRan(event, hooked),
+      report: (event, hooked) => this.events.hook(event, hooked),
     });
-  }
-
-  /** Tells observers of a hook's run. `call` is null when it refused the call before there was one. */
-  hookRan(event: HookEvent, call: ApiCalling | null): void {
-    const failure = event.error === null ? {} : { failure: hookFailure(event) };
-    this.report('hook', { hook: event.report, ...(call === null ? {} : { call_id: call.id }), ...failure });
   }
 
   /** Ends a call that was never submitted. */
@@ -196,13 +188,13 @@ export class LiveModel implements CallOwner, ExecutorObserver {
       return;
     }
     if (options.callId !== undefined) this.#name(call, options.callId);
-    this.#emit('created', call);
+    this.events.call('created', call);
     if (options.signal?.aborted === true) {
       this.cancel(call, options.signal.reason);
       return;
     }
     this.#send({ type: 'call.submit', row });
-    if (call.status === 'pending') this.#emit('queued', call);
+    if (call.status === 'pending') this.events.call('queued', call);
     if (options.signal !== undefined) this.#watch(call, options.signal);
   }
 
@@ -284,7 +276,7 @@ export class LiveModel implements CallOwner, ExecutorObserver {
     if (isQuiet() || this.#fault !== null) return;
     const timer = this.clock.setTimeout(() => this.#stopRunning(), timeoutMs);
     await new Promise<void>((resolve) => {
-      const leave = this.observe(() => {
+      const leave = this.events.observe(() => {
         if (!isQuiet()) return;
         leave();
         resolve();
@@ -321,30 +313,24 @@ export class LiveModel implements CallOwner, ExecutorObserver {
     return this.#closing;
   }
 
-  /** Adds an observer; the returned function takes it away. An observer that throws is not asked again. */
-  observe(observer: ModelObserver): () => void {
-    this.#observers.add(observer);
-    return () => this.#observers.delete(observer);
-  }
-
   starting(call: ApiCalling): Promise<void> | null {
     return this.recorder === null ? null : this.recorder.starting(call);
   }
 
   started(call: ApiCalling): void {
-    this.#emit('pre_invocation', call);
+    this.events.call('pre_invocation', call);
   }
 
   retrying(call: ApiCalling, failure: Failure, delayMs: number): void {
-    this.#emit('retrying', call, { failure, delay_ms: delayMs, attempts: call.attempts });
+    this.events.call('retrying', call, { failure, delay_ms: delayMs, attempts: call.attempts });
   }
 
   rescued(call: ApiCalling, failure: Failure): void {
-    this.#emit('falling_back', call, { failure, attempts: call.attempts });
+    this.events.call('falling_back', call, { failure, attempts: call.attempts });
   }
 
   answered(call: ApiCalling): void {
-    this.#emit('answered', call);
+    this.events.call('answered', call);
   }
 
   ended(call: ApiCalling): void {
@@ -352,12 +338,7 @@ export class LiveModel implements CallOwner, ExecutorObserver {
     const { row, failure } = call;
     if (row !== null && row.startedAt >= 0) this.processingMs += this.clock.now() - row.startedAt;
     if (failure !== null) this.lastFailure = failure;
-    this.#emit('post_invocation', call);
-  }
-
-  /** Tells observers of something that concerns no call of ours. */
-  report(type: ModelEventType, details: Partial<ModelEventMessage>): void {
-    this.#publish(type, () => ({ type, model_id: this.id, at: this.clock.now(), ...details }));
+    this.events.call('post_invocation', call);
   }
 
   #stopRunning(): void {
@@ -436,13 +417,7 @@ export class LiveModel implements CallOwner, ExecutorObserver {
   #turn(regions: ModelRegions): void {
     const before = this.#regions;
     this.#regions = regions;
-    if (regions.rate !== before.rate) this.report(rateEvent(before.rate, regions.rate), {});
-    if (regions.breaker !== before.breaker) this.report(breakerEvents[regions.breaker], {});
-    if (regions.queue !== before.queue) this.report(regions.queue === 'full' ? 'full' : 'drained', {});
-    if (regions.life !== before.life) {
-      const type = lifeEvent(before.life, regions.life);
-      if (type !== null) this.report(type, {});
-    }
+    this.events.turn(before, regions);
   }
 
   /** The machine itself failed: a fault of ours. Nothing that waits may wait for ever. */
@@ -463,66 +438,5 @@ export class LiveModel implements CallOwner, ExecutorObserver {
         : failureOf('internal', 'The actor has stopped', {});
     if (call.row !== null) call.row.state = stepCall(call.row.state, 'call.skip');
     call.end(failure, new IModelError(failure), this.clock.now());
-  }
-
-  #emit(type: ModelEventType, call: ApiCalling, details?: Partial<ModelEventMessage>): void {
-    if (this.#observers.size > 0) this.#publish(type, () => this.#describe(type, call, details));
-  }
-
-  #describe(type: ModelEventType, call: ApiCalling, details?: Partial<ModelEventMessage>): ModelEventMessage {
-    const event: ModelEventMessage = { type, model_id: this.id, at: this.clock.now(), call_id: call.id, ...details };
-    const { row, trace } = call;
-    if (trace?.traceparent !== undefined) event.traceparent = trace.traceparent;
-    if (row !== null) {
-      if (row.caller !== '') event.caller = row.caller;
-      if (row.startedAt >= 0) event.wait_ms = row.startedAt - row.queuedAt;
-    }
-    if (type === 'post_invocation') describeEnd(event, call);
-    return event;
-  }
-
-  #publish(type: ModelEventType, make: () => ModelEventMessage): void {
-    for (const observer of this.#observers) {
-      try {
-        observer(type, make);
-      } catch {
-        this.#observers.delete(observer);
-      }
-    }
-  }
-}
-
-function describeEnd(event: ModelEventMessage, call: ApiCalling): void {
-  const { usage, failure, duration } = call;
-  event.status = call.status;
-  if (failure !== null) event.failure = failure;
-  if (duration !== null) event.duration_ms = duration * 1_000;
-  if (usage === null) return;
-  const { inputTokens, outputTokens, totalTokens } = usage;
-  event.usage = { input_tokens: inputTokens, output_tokens: outputTokens, total_tokens: totalTokens };
-}
-
-function hookFailure({ error, point }: HookEvent): Failure {
-  return IModelError.is(error) ? error.failure : failureOf('vetoed', toFailure(error).message, { hook: point });
-}
-
-const breakerEvents = { tripped: 'tripped', trial: 'trial', closed: 'recovered' } as const;
-
-function rateEvent(before: ModelRegions['rate'], rate: ModelRegions['rate']): ModelEventType {
-  if (rate !== 'open') return rate;
-  return before === 'cooling' ? 'cooled' : 'refreshed';
-}
-
-/** What observers are told; null for a drain that becomes a close, of which they know. */
-function lifeEvent(before: ModelRegions['life'], life: ModelRegions['life']): ModelEventType | null {
-  switch (life) {
-    case 'paused':
-      return 'paused';
-    case 'running':
-      return before === 'paused' ? 'resumed' : 'started';
-    case 'closed':
-      return 'closed';
-    default:
-      return before === 'draining' ? null : 'draining';
   }
 }

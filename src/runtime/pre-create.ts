@@ -43,13 +43,13 @@ export async function createAfterHook(question: PreCreateQuestion): Promise<ApiC
   await event.invoke();
   // A caller that takes the call back is told so when it is submitted.
   if (event.shouldExit && stop?.aborted !== true) {
-    live.hookRan(event, null);
+    live.events.hook(event, null);
     throw refusalBy(event);
   }
   const { response } = event;
   const call = response instanceof callClass && response.isOwnedBy(live) ? response : create();
   event.belongsTo(call);
-  live.hookRan(event, call);
+  live.events.hook(event, call);
   return call;
 }
 

@@ -107,7 +107,7 @@ class ModelHost {
     this.#on(lasting, subjects.ctl(id, this.node), (message) => this.#ctl(message));
     this.#on(lasting, subjects.resume(id), (message) => this.#resume(message));
     const eventSubjects = new Map(modelEventTypes.map((type) => [type, subjects.events(id, type)]));
-    lasting.push(model.live.observe((type, make) => bus.announce(eventSubjects.get(type) ?? '', make)));
+    lasting.push(model.live.events.observe((type, make) => bus.announce(eventSubjects.get(type) ?? '', make)));
     const service = announceModel(model, bus, this.node);
     intake.push(() => service.close());
     lasting.push(() => this.#readers.close());
@@ -157,7 +157,7 @@ class ModelHost {
   #refuse(message: Message, error: unknown): void {
     const failure = toFailure(error);
     if (message.replyTo === undefined) {
-      this.#model.live.report('malformed', { failure });
+      this.#model.live.events.report('malformed', { failure });
       return;
     }
     try {
@@ -186,7 +186,7 @@ class ModelHost {
     try {
       this.#bus.publish(replyTo, call.toWire(), options);
     } catch (error) {
-      this.#model.live.report('malformed', { call_id: call.id, failure: toFailure(error) });
+      this.#model.live.events.report('malformed', { call_id: call.id, failure: toFailure(error) });
     }
   }
 

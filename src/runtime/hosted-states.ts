@@ -83,7 +83,7 @@ export class HostedStates {
 }
 
 async function openStore(place: string, bus: Bus): Promise<StateStore> {
-  const [, bucket] = /^kv(?::(.+))?$/.exec(place) ?? [null];
+  const bucket = /^kv(?::(.+))?$/.exec(place);
   if (bucket === null) return new FileStateStore(place);
   const { NatsBus } = await import('../bus/nats-bus.ts');
   if (!(bus instanceof NatsBus)) {
@@ -91,5 +91,5 @@ async function openStore(place: string, bus: Bus): Promise<StateStore> {
     throw IModelError.of('config', message, { field: 'state', value: place });
   }
   const { KvStateStore } = await import('./kv-state-store.ts');
-  return KvStateStore.open(bus.connection, bucket);
+  return KvStateStore.open(bus.connection, bucket[1]);
 }

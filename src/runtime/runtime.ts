@@ -102,9 +102,11 @@ export async function createRuntime(config: RuntimeConfig, options: RuntimeOptio
     for (const model of models.values()) {
       const dict = kept.get(model.id);
       if (dict !== undefined) model.restore(dict);
-      served.push(model.serve(bus));
       states?.keep(model);
     }
+    // Whenever it is killed from now on, there is a snapshot to go on from.
+    await states?.save();
+    for (const model of models.values()) served.push(model.serve(bus));
     // Subscriptions are in place when the server has taken them.
     await bus.flush();
     for (const id of kept.keys()) models.get(id)?.live.begin();

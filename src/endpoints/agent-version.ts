@@ -1,4 +1,3 @@
-import { execa } from 'execa';
 import { programIdentity } from '../process/find-program.ts';
 
 /** How long a program may take to tell its version; the slowest start, cold, in about 3 s. */
@@ -49,6 +48,7 @@ async function ask(
   cwd: string,
 ): Promise<VersionProbe> {
   const [file = '', ...args] = command;
+  const { execa } = await import('execa');
   const result = await execa(file, args, {
     cwd,
     env,

@@ -1,7 +1,6 @@
 import { execFileSync } from 'node:child_process';
 import { accessSync, constants, statSync } from 'node:fs';
 import type { Readable, Writable } from 'node:stream';
-import { execa } from 'execa';
 import { IModelError } from '../errors.ts';
 
 /** How a process ended: one of the two is null. Both are null only where the system told neither. */
@@ -43,6 +42,8 @@ export interface ChildProgram {
  */
 export async function spawnProgram(options: SpawnOptions): Promise<ChildProgram> {
   requireFolder(options.cwd);
+  // A hundred modules, which programs without an agent need not load.
+  const { execa } = await import('execa');
   const child = execa(options.file, options.args, {
     cwd: options.cwd,
     env: options.env,

@@ -5,10 +5,11 @@ import { cancel } from './cancel.mjs';
 import { heap } from './heap.mjs';
 import { http } from './http.mjs';
 import { nats } from './nats.mjs';
+import { snapshot } from './snapshot.mjs';
 import { stream } from './stream.mjs';
 import { window } from './window.mjs';
 
-const benches = { actor, heap, http, nats, stream, bodies, cancel, window };
+const benches = { actor, heap, http, nats, stream, bodies, cancel, window, snapshot };
 const names = process.argv.slice(2);
 for (const name of names.length > 0 ? names : Object.keys(benches)) {
   const bench = benches[name];

@@ -53,7 +53,7 @@ const runState = z.strictObject({
 });
 
 /** Where a call stands that has not ended. */
-export const callStages = ['outside', 'queued', 'sending', 'answering', 'backingOff'] as const;
+const callStages = ['outside', 'queued', 'sending', 'answering', 'backingOff'] as const;
 
 /** One call that has not ended, as its dispatcher knows it; instants are epoch milliseconds. What is left out has its default. */
 export const callRowState = z.strictObject({

@@ -7,6 +7,7 @@ import { isCredentialName, redacted, withoutCredentials } from './credentials.ts
 import { type EndpointRecipe, recipeOf } from './endpoint-recipe.ts';
 import { limitsOnly } from './limits-only.ts';
 import type { LiveModel } from './live-model.ts';
+import { plainCopy } from './plain-copy.ts';
 import { resilienceOf } from './policies.ts';
 import { writeValue } from './written.ts';
 
@@ -39,14 +40,18 @@ export interface WritableModel {
 
 /** Writes an iModel down; see `iModel.toDict`. */
 export function writeModel(model: WritableModel, settings: ModelOptions, options: ToDictOptions): ModelDict {
-  if (options.state === true) return JSON.parse(writeModelText(model, settings, options)) as ModelDict;
-  const secrets = recipeOf(model.endpoint)?.secrets ?? [];
-  const dict = draft(model, settings, options);
-  return secrets.length === 0 ? dict : (without(dict, secrets) as ModelDict);
+  const dict = withState(model, settings, options);
+  const secrets = secretsIn(model);
+  try {
+    return plainCopy(dict, (text) => withoutSecrets(text, secrets)) as ModelDict;
+  } catch {
+    // A request may hold what is not plain.
+    return JSON.parse(textOf(dict, secrets)) as ModelDict;
+  }
 }
 
 /**
- * As {@link writeModel}, as JSON: for many calls, copying them would take longer than all the rest.
+ * As {@link writeModel}, as JSON.
  *
  * @param generation - Which log holds what happens from now on; see {@link ModelDict}.
  */
@@ -56,22 +61,37 @@ export function writeModelText(
   options: ToDictOptions,
   generation?: number,
 ): string {
-  const dict = draft(model, settings, options);
-  if (options.state === true) {
-    dict.state = model.live.writeState();
-    if (generation !== undefined) dict.state.generation = generation;
-  }
-  const secrets = recipeOf(model.endpoint)?.secrets ?? [];
-  return secrets.reduce((text, secret) => text.replaceAll(JSON.stringify(secret).slice(1, -1), redacted), textOf(dict));
+  const dict = withState(model, settings, options);
+  if (dict.state !== undefined && generation !== undefined) dict.state.generation = generation;
+  return textOf(dict, secretsIn(model));
 }
 
-/** Requests may hold what JSON cannot. */
-function textOf(dict: ModelDict): string {
+function withState(model: WritableModel, settings: ModelOptions, options: ToDictOptions): ModelDict {
+  const dict = draft(model, settings, options);
+  if (options.state === true) dict.state = model.live.writeState();
+  return dict;
+}
+
+function secretsIn({ endpoint }: WritableModel): readonly string[] {
+  return recipeOf(endpoint)?.secrets ?? [];
+}
+
+function withoutSecrets(text: string, secrets: readonly string[]): string {
+  let clean = text;
+  for (const secret of secrets) clean = clean.replaceAll(secret, redacted);
+  return clean;
+}
+
+function textOf(dict: ModelDict, secrets: readonly string[]): string {
+  const written = secrets.map((secret) => JSON.stringify(secret).slice(1, -1));
+  let text: string;
   try {
-    return JSON.stringify(dict);
+    text = JSON.stringify(dict);
   } catch {
-    return JSON.stringify(writeValue(dict));
+    // A request may hold what JSON cannot.
+    text = JSON.stringify(writeValue(dict));
   }
+  return withoutSecrets(text, written);
 }
 
 /** The whole but for `state`, and with secrets that its endpoint was given. */
@@ -197,11 +217,4 @@ function plainRecord(record: Fields): Record<string, unknown> {
 
 function isLocal(baseUrl: string | null): boolean {
   return baseUrl !== null && URL.canParse(baseUrl) && isLoopbackHost(new URL(baseUrl).hostname);
-}
-
-function without(value: unknown, secrets: readonly string[]): unknown {
-  if (typeof value === 'string') return secrets.reduce((text, secret) => text.replaceAll(secret, redacted), value);
-  if (Array.isArray(value)) return value.map((item) => without(item, secrets));
-  if (typeof value !== 'object' || value === null) return value;
-  return Object.fromEntries(Object.entries(value).map(([key, item]) => [key, without(item, secrets)]));
 }

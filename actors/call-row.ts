@@ -6,6 +6,7 @@ import type { Grant } from './policy/window.ts';
 
 /** What the runtime says of a call when it submits it. */
 export interface CallRowInput {
+  /** The call's id. */
   readonly id: string;
   /** Who calls, for fair shares. @defaultValue '' */
   readonly caller?: string | undefined;
@@ -17,6 +18,7 @@ export interface CallRowInput {
   readonly deadlineAt?: number | undefined;
   /** Epoch milliseconds by which the call must have been dispatched. @defaultValue never */
   readonly queueDeadlineAt?: number | undefined;
+  /** Whether its answer is streamed. @defaultValue false */
   readonly streaming?: boolean | undefined;
   /** Whatever the runtime wants to find again when the dispatcher speaks of this call. Never read here, never written down. */
   readonly handle?: unknown;
@@ -54,6 +56,7 @@ export class CallRow implements QueueEntry<CallRow>, Due {
   state: CallState = callState.created;
   /** Epoch milliseconds; -1 while it has not happened. */
   queuedAt = -1;
+  /** Epoch milliseconds of its first attempt; -1 while it has not happened. */
   startedAt = -1;
   /** Why the running call was told to stop; its end is then `cancelled` or `aborted` whatever the endpoint still brings. */
   stopping: Failure | null = null;

@@ -14,6 +14,7 @@ export interface DispatcherLimits {
   readonly onFull: 'wait' | 'reject';
   /** Calls that may run at once; null is no limit. */
   readonly concurrency: number | null;
+  /** How many requests and tokens any window may hold. */
   readonly window: WindowLimits;
 }
 
@@ -52,9 +53,13 @@ export interface DispatcherEffects {
 
 /** What a dispatcher is made from. */
 export interface DispatcherInput {
+  /** What bounds its calls; can be changed later. */
   readonly limits: DispatcherLimits;
+  /** How failures are met. */
   readonly resilience: ResiliencePolicy;
+  /** Who does what it decides. */
   readonly effects: DispatcherEffects;
+  /** Where time comes from. */
   readonly clock: Clock;
   /** Chance, for backoff: a number from 0 to below 1. */
   readonly random: () => number;

@@ -22,16 +22,22 @@ export interface DispatcherView {
   readonly waiting: number;
   /** Calls that wait for a place. */
   readonly outside: number;
+  /** Calls that hold a slot. */
   readonly running: number;
+  /** Why the head of the queue does not start; null when nothing waits. */
   readonly blocked: Blocked;
   /** Epoch milliseconds until which nothing starts, by the vendor's wish; null when it has none. */
   readonly coolingUntil: number | null;
   /** Running calls that wait for their next attempt. */
   readonly backingOff: number;
+  /** Requests in the window that ends now. */
   readonly usedRequests: number;
+  /** Tokens in the window that ends now, reserved or settled. */
   readonly usedTokens: number;
   /** Epoch milliseconds when the next unit comes free; null when none is used. */
   readonly nextRefreshAt: number | null;
+  /** What bounds its calls. */
   readonly limits: DispatcherLimits;
+  /** What has happened so far. */
   readonly counters: Readonly<DispatcherCounters>;
 }

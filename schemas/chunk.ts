@@ -60,14 +60,19 @@ export type ToolUse = z.infer<typeof toolUse>;
  * further `system` between; then either one `result`, or one `error` with which the stream fails.
  */
 export interface Chunk {
+  /** What kind of piece it is. */
   readonly type: ChunkType;
   /** Text of a `text` or `thinking` piece, or the message of an `error`. */
   readonly content?: string | null;
+  /** The tool of a `tool_use` or `tool_result`. */
   readonly toolName?: string | null;
+  /** Tells the pieces of one tool use from those of another, and names it in its result. */
   readonly toolId?: string | null;
   /** The whole argument object; only on the final `tool_use` chunk of a tool. */
   readonly toolInput?: Readonly<Record<string, unknown>> | null;
+  /** What an agent's tool returned; only on `tool_result`. */
   readonly toolOutput?: unknown;
+  /** True for a `tool_result` of a tool that failed. */
   readonly isError?: boolean;
   /** True for a fragment that continues, false for a piece that is complete in itself. */
   readonly isDelta?: boolean;
@@ -126,6 +131,7 @@ export interface AnswerView {
   readonly text: string;
   /** The reasoning the vendor showed; empty when there is none. */
   readonly thinking: string;
+  /** The tools it wants used, in its order; empty when there are none. */
   readonly toolUses: readonly ToolUse[];
   /** Null when the vendor has no such word (embeddings, search). */
   readonly finishReason: FinishReason | null;

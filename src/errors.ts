@@ -14,6 +14,7 @@ const brand = Symbol.for('imodel.error');
 export class IModelError extends Error {
   override readonly name = 'IModelError';
   readonly [brand] = true;
+  /** What happened, as data that can cross a bus. */
   readonly failure: Failure;
   /** The call that failed, where there was one; set on rejections of `invoke` and on what a stream throws. */
   call?: unknown;

@@ -6,6 +6,7 @@ export type ContentType = 'application/json' | 'application/msgpack' | 'text/pla
 
 /** Options of a single message. */
 export interface PublishOptions {
+  /** Headers to send along. */
   readonly headers?: Headers;
   /** Where the receiver should answer. Normally left to {@link Bus.request}. */
   readonly replyTo?: string;
@@ -21,6 +22,7 @@ export interface PublishOptions {
 export interface RequestOptions extends Omit<PublishOptions, 'replyTo'> {
   /** Milliseconds to wait for the reply; no limit when absent. */
   readonly timeoutMs?: number;
+  /** Stops the wait; the promise rejects with `cancelled`. */
   readonly signal?: AbortSignal;
   /**
    * The last token of the reply subject: unguessable, and used once. It lets a receiver name the request without a header, which costs more
@@ -40,7 +42,9 @@ export interface RequestOptions extends Omit<PublishOptions, 'replyTo'> {
 
 /** A message as a handler sees it. */
 export interface Message {
+  /** The subject it was published to. */
   readonly subject: string;
+  /** Its headers, by the names of the wire; empty without any. */
   readonly headers: Headers;
   /** Where a reply goes; undefined when none is expected. */
   readonly replyTo: string | undefined;
@@ -70,6 +74,7 @@ export interface SubscribeOptions {
 
 /** A live subscription. */
 export interface Subscription {
+  /** The subject or pattern that was subscribed to. */
   readonly pattern: string;
   /** Stops delivery at once. Idempotent. */
   close(): void;
@@ -88,6 +93,7 @@ export interface BusStatus {
     | 'lame_duck';
   /** Epoch milliseconds. */
   readonly at: number;
+  /** More about it, for people: a server, a reason. */
   readonly detail?: string;
 }
 

@@ -30,6 +30,7 @@ export interface UpstreamNote {
 
 /** One call as its endpoint sees it. */
 export interface EndpointJob {
+  /** The id of the call it is an attempt of. */
   readonly callId: string;
   /** What {@link Endpoint.prepare} returned for this call. */
   readonly payload: Fields;
@@ -56,7 +57,9 @@ export interface EndpointJob {
 
 /** What a finished call brought. After a stream, `response` is the aggregate in the shape of a one-shot body where the protocol has one. */
 export interface EndpointReply {
+  /** The vendor's body, untouched. */
   readonly response: unknown;
+  /** The same for every vendor. */
   readonly view: AnswerView;
   /** The agent session this call belongs to, for endpoints that keep sessions. */
   readonly sessionId?: string;
@@ -72,8 +75,11 @@ export interface EndpointConfig {
   readonly baseUrl: string | null;
   /** Path below the base URL, or the protocol's name. */
   readonly endpoint: string;
+  /** How requests are sent. */
   readonly method: 'POST';
+  /** How the key travels. */
   readonly authType: 'bearer' | 'x-api-key' | 'none';
+  /** Media type of request bodies; null where there are none. */
   readonly contentType: string | null;
   /** Extra headers of every request; credentials among them are redacted wherever they are written down. */
   readonly defaultHeaders: Readonly<Record<string, string>>;
@@ -81,6 +87,7 @@ export interface EndpointConfig {
   readonly timeout: number;
   /** Whether the prompt can be counted, and so `limitTokens` applies. */
   readonly requiresTokens: boolean;
+  /** Tokens the model takes; null when that is not known. */
   readonly contextWindow: number | null;
   /** Payload defaults: `model`, `temperature`, …; a request's own fields win. */
   readonly kwargs: Fields;
@@ -91,6 +98,7 @@ export interface EndpointConfig {
  * actor owns those.
  */
 export interface Endpoint {
+  /** What it is and where it sends to. */
   readonly config: EndpointConfig;
   /** True for command-line agents. */
   readonly isCli: boolean;

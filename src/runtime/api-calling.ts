@@ -42,9 +42,13 @@ type EndListener = (call: ApiCalling) => void;
 
 /** When a call passed its stations, epoch milliseconds; null while it has not. */
 export interface CallTiming {
+  /** When it was submitted. */
   readonly queuedAt: number | null;
+  /** When it was first dispatched. */
   readonly startedAt: number | null;
+  /** When the first chunk of its stream came. */
   readonly firstChunkAt: number | null;
+  /** When it came to its end. */
   readonly endedAt: number | null;
 }
 
@@ -54,6 +58,7 @@ export interface CallTiming {
  * Response, error, usage and timing are complete when the status becomes final, and never change afterwards.
  */
 export class ApiCalling {
+  /** What it is cancelled, resumed and looked up by: 1 to 64 of `[A-Za-z0-9_-]`; a UUIDv4 unless its caller chose one. */
   readonly id: string;
   /** The body that is or would be sent: request over defaults, in the vendor's fields. */
   readonly payload: Fields;
@@ -120,6 +125,7 @@ export class ApiCalling {
     return this.#createdAtMs / 1_000;
   }
 
+  /** Where it stands: `pending`, `processing`, or how it ended. */
   get status(): CallStatus {
     return this.#row === null ? 'pending' : statusOf(this.#row.state);
   }
@@ -185,6 +191,7 @@ export class ApiCalling {
     return startedAt === null || endedAt < 0 ? null : (endedAt - startedAt) / 1_000;
   }
 
+  /** When it passed its stations. */
   get timing(): CallTiming {
     return {
       queuedAt: instant(this.#row?.queuedAt),

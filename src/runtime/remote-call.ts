@@ -5,9 +5,11 @@ import { IModelError } from '../errors.ts';
 
 /** A call that ran elsewhere, as it ended: the same properties as a local call's. */
 export class RemoteCall {
+  /** The call's id. */
   readonly id: string;
   /** Epoch seconds. */
   readonly createdAt: number;
+  /** How it ended. */
   readonly status: CallStatus;
   /** The vendor's body, untouched. */
   readonly response: unknown;

@@ -3,10 +3,13 @@ import type { AddressInfo, Socket } from 'node:net';
 
 /** A request as the upstream saw it. */
 export interface RecordedRequest {
+  /** The HTTP method. */
   readonly method: string;
   /** Path with query. */
   readonly path: string;
+  /** Headers, names in lower case. */
   readonly headers: IncomingHttpHeaders;
+  /** The whole body. */
   readonly body: Buffer;
   /** When its headers arrived, in milliseconds of `performance.now()`: the upstream's own clock. */
   readonly receivedAt: number;
@@ -43,6 +46,7 @@ export interface UpstreamReply {
 export interface Upstream {
   /** `http://127.0.0.1:<port>` */
   readonly url: string;
+  /** Where it listens, on 127.0.0.1. */
   readonly port: number;
   /** Every request so far, oldest first. */
   readonly requests: readonly RecordedRequest[];

@@ -1,9 +1,6 @@
 // What the package exports, one report a door: `npm run api` writes them, `npm run api -- --check` fails where they are not up to date.
-import { createRequire } from 'node:module';
 import { fileURLToPath } from 'node:url';
-
-// It is CommonJS, and its names are not found by an import.
-const { Extractor, ExtractorConfig } = createRequire(import.meta.url)('@microsoft/api-extractor');
+import { Extractor, ExtractorConfig } from '@microsoft/api-extractor';
 
 const doors = { imodel: 'src/index', schemas: 'schemas/index', actors: 'actors/index', testing: 'src/testing/index' };
 const root = fileURLToPath(new URL('..', import.meta.url));

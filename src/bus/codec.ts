@@ -125,7 +125,7 @@ export function decodeBody(bytes: Uint8Array, contentType: ContentType, path: st
 }
 
 function readJson(bytes: Uint8Array, text: string, path: string): unknown {
-  const deepAt = jsonTooDeepAt(bytes);
+  const deepAt = jsonTooDeepAt(bytes, text);
   if (deepAt >= 0) throw malformed(`JSON nested at most ${maxNesting} deep`, path, text.slice(deepAt));
   try {
     // The second test is for a key written with escapes, as "\u005f_proto__".

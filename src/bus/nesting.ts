@@ -7,11 +7,12 @@ const backslash = 0x5c;
 /**
  * Whether JSON text nests deeper than {@link maxNesting}, found without parsing it: ten million `[` would cost the parser gigabytes.
  *
- * @returns The offset of the first bracket too deep, or -1. Says nothing about whether the text is valid.
+ * @param text - What `bytes` say.
+ * @returns The offset in bytes of the first bracket too deep, or -1. Says nothing about whether the text is valid.
  */
-export function jsonTooDeepAt(bytes: Uint8Array): number {
-  // Fewer bytes than brackets needed, the common case of a chunk, need no look.
-  if (bytes.length <= maxNesting) return -1;
+export function jsonTooDeepAt(bytes: Uint8Array, text: string): number {
+  // What has fewer brackets than are needed, nearly everything, takes no look at each byte.
+  if (!hasManyOf('[', text) && !hasManyOf('{', text)) return -1;
   let depth = 0;
   for (let index = 0; index < bytes.length; index += 1) {
     const byte = bytes[index];
@@ -27,6 +28,16 @@ export function jsonTooDeepAt(bytes: Uint8Array): number {
     }
   }
   return -1;
+}
+
+/** Whether so many of one kind of bracket open that, with those of the other kind, they could be nested too deep. */
+function hasManyOf(bracket: '[' | '{', text: string): boolean {
+  let at = -1;
+  for (let count = 0; count <= maxNesting / 2; count += 1) {
+    at = text.indexOf(bracket, at + 1);
+    if (at < 0) return false;
+  }
+  return true;
 }
 
 /**

@@ -1,13 +1,14 @@
 import { IModelError } from '../errors.ts';
 import type { HttpResponse } from '../http/exchange.ts';
+import { decodeUtf8 } from '../http/utf8.ts';
 
 /**
  * The body of a reply as JSON.
  *
- * @throws IModelError `malformed`, with the first 200 characters.
+ * @throws IModelError `malformed`, with the first 200 characters; with those around the fault when the bytes are no UTF-8.
  */
 export function decodeJson(reply: HttpResponse): unknown {
-  const text = reply.body.toString('utf8');
+  const text = decodeUtf8(reply.body);
   try {
     return JSON.parse(text);
   } catch (cause) {

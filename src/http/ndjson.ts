@@ -1,11 +1,11 @@
-import { StringDecoder } from 'node:string_decoder';
+import { Utf8Decoder } from './utf8.ts';
 
 /**
  * Reads newline-delimited JSON from bytes that may be cut anywhere. Blank lines are skipped, a last line needs no line end, and lines have
- * no longest length. Parsing is left to the handler.
+ * no longest length. Parsing is left to the handler. Bytes that are no UTF-8 fail it as `malformed`.
  */
 export class NdjsonReader {
-  readonly #decoder = new StringDecoder('utf8');
+  readonly #decoder = new Utf8Decoder();
   readonly #handler: (line: string) => void;
   #pending: string[] = [];
 

@@ -1,5 +1,5 @@
-import { StringDecoder } from 'node:string_decoder';
 import { createParser } from 'eventsource-parser';
+import { Utf8Decoder } from './utf8.ts';
 
 /**
  * Takes one server-sent event.
@@ -13,12 +13,13 @@ export type SseHandler = (data: string, event: string | undefined) => void;
  * Reads server-sent events from bytes that may be cut anywhere, also inside a character or a line end.
  *
  * Lines end in LF, CRLF or CR, a byte order mark and comments are skipped, lines have no longest length, and an event that the
- * body's end left without its blank line is still delivered. Bytes that are no UTF-8 become U+FFFD.
+ * body's end left without its blank line is still delivered. Bytes that are no UTF-8 fail it as `malformed`: a browser would put U+FFFD in
+ * their place, but here an answer would be read as whole that is not.
  *
  * @see {@link https://html.spec.whatwg.org/multipage/server-sent-events.html#parsing-an-event-stream}
  */
 export class SseReader {
-  readonly #decoder = new StringDecoder('utf8');
+  readonly #decoder = new Utf8Decoder();
   readonly #parser;
   #begun = false;
 

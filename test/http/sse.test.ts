@@ -70,9 +70,19 @@ describe('SseReader', () => {
     ]);
   });
 
-  it('replaces bytes that are no UTF-8', () => {
-    const bytes = Buffer.concat([Buffer.from('data: a'), Buffer.from([0xff]), Buffer.from('b\n\n')]);
-    expect(readSse([bytes])).toEqual([['a\uFFFDb', undefined]]);
+  it('refuses bytes that are no UTF-8, wherever they are cut', () => {
+    const bytes = Buffer.concat([Buffer.from('data: a'), Buffer.from([0xf0, 0x9f]), Buffer.from('b\n\n')]);
+    for (let cut = 0; cut < bytes.length; cut += 1) {
+      expect(() => readSse([bytes.subarray(0, cut), bytes.subarray(cut)])).toThrow(/no UTF-8/);
+    }
+  });
+
+  it('refuses a body that ends inside a character', () => {
+    expect(() => readSse([Buffer.from('data: a\n\ndata: ü').subarray(0, -1)])).toThrow(/no UTF-8/);
+  });
+
+  it('lets U+FFFD through when it was sent as such', () => {
+    expect(readSse([Buffer.from('data: a\uFFFDb\n\n')])).toEqual([['a\uFFFDb', undefined]]);
   });
 
   it('reads the same however the bytes are cut and whatever ends its lines', () => {

@@ -22,7 +22,7 @@ export function writeMessage(call: ApiCalling, { target, callId }: AnswerContext
     content: [
       // Only Anthropic signs its reasoning; an empty signature says that there is none.
       ...(call.thinking === '' ? [] : [{ type: 'thinking', thinking: call.thinking, signature: '' }]),
-      ...(call.text === '' ? [] : [{ type: 'text', text: call.text, citations: null }]),
+      ...(call.text === '' ? [] : [{ type: 'text', text: call.text }]),
       ...toolUses.map(({ id, name, input }) => ({ type: 'tool_use', id, name, input })),
     ],
     stop_reason: stopReason(call.finishReason, toolUses.length > 0),

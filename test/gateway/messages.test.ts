@@ -249,7 +249,7 @@ describe('messages for a model of another protocol', () => {
       model: 'gpt-4.1-mini-2025',
       content: [
         { type: 'thinking', thinking: 'Hm.', signature: '' },
-        { type: 'text', text: 'Looking.', citations: null },
+        { type: 'text', text: 'Looking.' },
         { type: 'tool_use', id: 'c1', name: 'weather', input: { city: 'Riga' } },
       ],
       stop_reason: 'tool_use',

@@ -1,5 +1,4 @@
 import type { z } from 'zod';
-import type { Clock } from '../actors/clock.ts';
 import type { ModelEventMessage } from '../schemas/event.ts';
 import {
   type CallOptions,
@@ -17,12 +16,14 @@ import { IModelError, printValue, toFailure } from './errors.ts';
 import { ChunkHandling, type StreamingProcessFunc } from './hooks/chunk-handling.ts';
 import type { PreEventCreateHook } from './hooks/hook.ts';
 import { takeOverrides } from './hooks/overrides.ts';
-import { asRegistry, type HookRegistry, type HookRegistryOptions } from './hooks/registry.ts';
+import { asRegistry, type HookRegistry } from './hooks/registry.ts';
+import type { CopyOptions, IModelFunctions, IModelOptions } from './imodel-options.ts';
 import { ApiCalling } from './runtime/api-calling.ts';
 import { checked, checkedCallOptions, clonedMetadata, refuseNoRequest } from './runtime/checked.ts';
 import { ChunkBuffer, discardingSink } from './runtime/chunk-buffer.ts';
 import { createId } from './runtime/create-id.ts';
 import { makeByRecipe, recipeOf } from './runtime/endpoint-recipe.ts';
+import { KeptSink } from './runtime/kept-sink.ts';
 import { LiveModel } from './runtime/live-model.ts';
 import { stateOf } from './runtime/model-state.ts';
 import { ModelStream } from './runtime/model-stream.ts';
@@ -39,40 +40,6 @@ const noTransport: Fields = Object.freeze({});
 
 /** Chunks a stream holds for a slow reader before it stops reading its upstream. */
 const streamBufferSize = 256;
-
-/** What cannot be written down and so is no part of {@link ModelOptions}. */
-export interface IModelFunctions {
-  /** An endpoint of your own instead of one matched by name. It is not copied, and not closed with the iModel's other resources spared. */
-  readonly endpoint?: string | Endpoint | undefined;
-  /** Changes chunks of streams; see {@link StreamingProcessFunc}. */
-  readonly streamingProcessFunc?: StreamingProcessFunc | null | undefined;
-  /** Code that sees or changes calls at named points: a registry, which may be shared, or what one is made from. */
-  readonly hookRegistry?: HookRegistry | HookRegistryOptions | null | undefined;
-  /**
-   * Models to ask, in this order and before the first chunk, when a call has failed for good with a failure that is retryable or in
-   * `fallbackOn`: names as in `model`, options of an iModel, or iModels of yours. Those made here are closed with this one.
-   *
-   * @defaultValue none
-   */
-  readonly fallbacks?: readonly (string | IModelOptions | iModel)[] | undefined;
-  /** Reaches the endpoint when it runs elsewhere: needed with `endpoint: 'remote'`. Stays the caller's to close. */
-  readonly bus?: Bus | undefined;
-  /** Where time comes from. @defaultValue the machine's clock */
-  readonly clock?: Clock | undefined;
-  /** Where keys and `LIONAGI_CHAT_PROVIDER` are looked up. @defaultValue `process.env`, read at call time */
-  readonly env?: Readonly<Record<string, string | undefined>> | undefined;
-}
-
-/** Options of an iModel: ours, and beside them the provider's (`model`, `temperature`, …), which become defaults of every request. */
-export type IModelOptions = Omit<ModelOptions, 'endpoint'> & IModelFunctions & { readonly [option: string]: unknown };
-
-/** How an iModel is copied. */
-export interface CopyOptions {
-  /** Whether the copy goes on with the same agent session. @defaultValue false */
-  readonly shareSession?: boolean;
-  /** The endpoint of the copy. @defaultValue another one of the same kind, where this one was made by name */
-  readonly endpoint?: Endpoint;
-}
 
 /**
  * One model behind one actor, which owns its queue, limits, deadlines and the life of every call.
@@ -384,7 +351,7 @@ export class iModel implements AsyncDisposable {
     const buffer = new ChunkBuffer(streamBufferSize, () => stream.call.chunkArrived(this.#live.clock.now()));
     const stream = new ModelStream(call, buffer, this.#chunkHandling());
     const begin = (own: ApiCalling): void => {
-      own.sink = buffer;
+      own.sink = this.#live.keepsChunks ? new KeptSink(buffer) : buffer;
       own.onEnd(() => buffer.close());
       this.#live.submit(own, settings);
     };

@@ -52,8 +52,8 @@ export type {
 export { DROP, HookEventTypes } from './hooks/hook.ts';
 export type { ChunkHandlerTable, HookRegistryOptions, HookTable } from './hooks/registry.ts';
 export { HookRegistry } from './hooks/registry.ts';
-export type { CopyOptions, IModelFunctions, IModelOptions } from './imodel.ts';
 export { iModel } from './imodel.ts';
+export type { CopyOptions, IModelFunctions, IModelOptions } from './imodel-options.ts';
 export type { EndpointOptions } from './providers/endpoint-options.ts';
 export type { ProviderName } from './providers/index.ts';
 export { matchEndpoint } from './providers/match.ts';

@@ -10,7 +10,7 @@ import {
 } from '../../schemas/snapshot.ts';
 import type { Endpoint } from '../endpoints/endpoint.ts';
 import { IModelError, printValue } from '../errors.ts';
-import type { IModelFunctions } from '../imodel.ts';
+import type { IModelFunctions } from '../imodel-options.ts';
 import type { EndpointOptions } from '../providers/endpoint-options.ts';
 import { matchEndpoint } from '../providers/match.ts';
 import { checked } from './checked.ts';

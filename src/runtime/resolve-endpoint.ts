@@ -2,7 +2,7 @@ import { type ModelOptions, modelOptionNames, toSnakeCase } from '../../schemas/
 import type { ModelDictOptions } from '../../schemas/snapshot.ts';
 import type { Endpoint, Fields } from '../endpoints/endpoint.ts';
 import { IModelError, printField, printValue } from '../errors.ts';
-import type { IModelFunctions, IModelOptions } from '../imodel.ts';
+import type { IModelFunctions, IModelOptions } from '../imodel-options.ts';
 import { type CreateEndpointOptions, createEndpoint } from '../providers/create.ts';
 import { inferProvider } from '../providers/infer.ts';
 import { findProvider } from '../providers/match.ts';

@@ -2,7 +2,8 @@ import type { AnswerView, Chunk, Usage } from '../../schemas/chunk.ts';
 import type { Failure } from '../../schemas/failure.ts';
 import type { Endpoint, EndpointConfig, EndpointJob, EndpointReply, Fields } from '../../src/endpoints/endpoint.ts';
 import { IModelError } from '../../src/errors.ts';
-import { type IModelOptions, iModel } from '../../src/imodel.ts';
+import { iModel } from '../../src/imodel.ts';
+import type { IModelOptions } from '../../src/imodel-options.ts';
 import { VirtualClock } from '../../src/testing/virtual-clock.ts';
 
 /** What a request to a {@link TimedEndpoint} says about its own fate. Times are milliseconds of the virtual clock. */

@@ -3,7 +3,7 @@ import OpenAI from 'openai';
 import { onTestFinished } from 'vitest';
 import type { GatewayConfig } from '../../schemas/config.ts';
 import { type Gateway, startGateway } from '../../src/gateway/gateway.ts';
-import type { IModelOptions } from '../../src/imodel.ts';
+import type { IModelOptions } from '../../src/imodel-options.ts';
 import { createRuntime, type Runtime } from '../../src/runtime/runtime.ts';
 import { startUpstream, type Upstream, type UpstreamHandler } from '../../src/testing/upstream.ts';
 

@@ -1,7 +1,8 @@
 import type { Bus } from '../../src/bus/bus.ts';
 import { createMemoryBus } from '../../src/bus/memory.ts';
 import type { NatsOptions } from '../../src/bus/nats.ts';
-import { type IModelOptions, iModel } from '../../src/imodel.ts';
+import { iModel } from '../../src/imodel.ts';
+import type { IModelOptions } from '../../src/imodel-options.ts';
 import { connect, type RemoteModel } from '../../src/runtime/remote-model.ts';
 import type { ServedModel } from '../../src/runtime/serve.ts';
 import { connectTestBus, uniqueId } from './connect-test-bus.ts';

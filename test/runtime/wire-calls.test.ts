@@ -9,7 +9,7 @@ import type { Bus, Message } from '../../src/bus/bus.ts';
 import { readHeader } from '../../src/bus/headers.ts';
 import type { NatsOptions } from '../../src/bus/nats.ts';
 import { subjects } from '../../src/bus/subjects.ts';
-import type { IModelOptions } from '../../src/imodel.ts';
+import type { IModelOptions } from '../../src/imodel-options.ts';
 import { until } from '../integration/private-server.ts';
 import { buses, type Served, serveScripted } from '../integration/served-model.ts';
 

@@ -6,7 +6,8 @@ import { aliveMessage, failureReply, resumeReply, streamMessage, streamReply } f
 import type { Bus, Message } from '../../src/bus/bus.ts';
 import { connectNats, type NatsOptions } from '../../src/bus/nats.ts';
 import { subjects } from '../../src/bus/subjects.ts';
-import { type IModelOptions, iModel } from '../../src/imodel.ts';
+import { iModel } from '../../src/imodel.ts';
+import type { IModelOptions } from '../../src/imodel-options.ts';
 import { connect } from '../../src/runtime/remote-model.ts';
 import type { RemoteStream } from '../../src/runtime/remote-stream.ts';
 import { VirtualClock } from '../../src/testing/virtual-clock.ts';

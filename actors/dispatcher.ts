@@ -421,15 +421,23 @@ export class Dispatcher {
     if (row.grant !== null) {
       // A request that was never written still counts: units are not given back once a call was dispatched.
       this.#window.sent(row.grant, now);
-      if (tokens !== null) this.#window.settle(row.grant, tokens);
+      // What a stand-in used is on its own account.
+      if (tokens !== null && !row.isRescued) this.#window.settle(row.grant, tokens);
     }
-    if (failure?.retryAfterMs !== undefined) this.#cooling.coolUntil(now + failure.retryAfterMs, now);
+    if (failure !== null && !row.isRescued) this.#heed(failure, row.isProbe, now);
     if (row.isProbe) this.#resolveProbe(row, failure === null);
     if (row.stopping !== null) this.#complete(row, row.stopping, undefined);
     else if (failure === null) this.#complete(row, null, null);
     else if (isDelivered || row.isRescued || !this.#backOff(row, failure, now)) this.#fail(row, failure, isDelivered);
     this.#pump();
     this.#reportIdle();
+  }
+
+  /** Takes note of a vendor that wants to be left alone. */
+  #heed({ code, retryAfterMs }: Failure, isProbe: boolean, now: number): void {
+    // One that goes on refusing without a word does not mean "at once".
+    const waitMs = retryAfterMs ?? (isProbe && code === 'rate_limited' ? 0 : null);
+    if (waitMs !== null) this.#cooling.coolUntil(now + waitMs, now, isProbe);
   }
 
   #resolveProbe(row: CallRow, isTaken: boolean): void {

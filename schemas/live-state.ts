@@ -114,6 +114,8 @@ export const coolingState = z.strictObject({
   /** Starts that may be unanswered at a time while it recovers; null for any number. */
   allowed: z.union([z.number().min(1, 'at least 1'), z.null()], 'a number or null'),
   unanswered: count,
+  /** How often it has asked for a wait since it last took an attempt. @defaultValue 0 */
+  refusals: count.optional(),
   last_start_at: instant,
   requests: vendorBudget,
   tokens: vendorBudget,

@@ -28,11 +28,18 @@ const refusalMs = 2_000;
 /** A vendor that takes so many at once again needs no more care. */
 const recovered = 64;
 
+/** Who waited as told and was refused all the same waits at least so long, and twice as long each time. In milliseconds. */
+const shortestDoubtMs = 1_000;
+
+/** Doubling goes no further than this; a vendor that asks for more gets it. In milliseconds. */
+const longestDoubtMs = 60_000;
+
 /**
  * Holds a whole actor back when its vendor says so.
  *
  * - `Retry-After` of one call cools the actor: nothing starts before it has passed.
  * - Afterwards starts grow from one at a time, doubling as long as none is refused: fifty callers that waited do not all come at once.
+ * - A vendor that refuses the first one again was too hopeful: its next word counts double, then four times, until it takes one.
  * - Counters in headers lower what is believed to be left at once and raise it slowly; at zero the actor cools until the reset.
  */
 export class Cooling {
@@ -40,6 +47,8 @@ export class Cooling {
   /** Starts that may be unanswered at a time; Infinity when the vendor is not recovering. */
   #allowed = Number.POSITIVE_INFINITY;
   #unanswered = 0;
+  /** How often the vendor has asked for a wait since it last took an attempt. */
+  #refusals = 0;
   #lastStartAt = 0;
   #requests: Budget | null = null;
   #tokens: Budget | null = null;
@@ -49,9 +58,15 @@ export class Cooling {
     return this.#until;
   }
 
-  /** The vendor wants no request before then. */
-  coolUntil(at: number, now: number): void {
-    this.#until = Math.max(this.#until, Math.min(at, now + longestWaitMs));
+  /**
+   * The vendor wants no request before then.
+   *
+   * @param hadWaited - It said so to an attempt that had waited for it before; see {@link started}.
+   */
+  coolUntil(at: number, now: number, hadWaited: boolean): void {
+    // Several that are refused together are one refusal.
+    if (now >= this.#until) this.#refusals = hadWaited ? this.#refusals + 1 : 1;
+    this.#until = Math.max(this.#until, now + Math.min(this.#doubted(at - now), longestWaitMs));
     this.#allowed = 1;
     this.#unanswered = 0;
   }
@@ -88,6 +103,7 @@ export class Cooling {
   /** A call for which {@link started} returned true was answered or failed. */
   resolved(isTaken: boolean): void {
     this.#unanswered = Math.max(0, this.#unanswered - 1);
+    if (isTaken) this.#refusals = 0;
     if (isTaken && this.#allowed !== Number.POSITIVE_INFINITY) this.#allowed = this.#next();
   }
 
@@ -96,6 +112,7 @@ export class Cooling {
       until: this.#until,
       allowed: this.#allowed === Number.POSITIVE_INFINITY ? null : this.#allowed,
       unanswered: this.#unanswered,
+      ...(this.#refusals === 0 ? {} : { refusals: this.#refusals }),
       last_start_at: this.#lastStartAt,
       requests: writeBudget(this.#requests),
       tokens: writeBudget(this.#tokens),
@@ -107,6 +124,7 @@ export class Cooling {
     this.#until = Math.min(state.until, now + longestWaitMs);
     this.#allowed = state.allowed ?? Number.POSITIVE_INFINITY;
     this.#unanswered = state.unanswered;
+    this.#refusals = state.refusals ?? 0;
     this.#lastStartAt = Math.min(state.last_start_at, now);
     this.#requests = readBudget(state.requests);
     this.#tokens = readBudget(state.tokens);
@@ -117,8 +135,16 @@ export class Cooling {
     this.#until = 0;
     this.#allowed = Number.POSITIVE_INFINITY;
     this.#unanswered = 0;
+    this.#refusals = 0;
     this.#requests = null;
     this.#tokens = null;
+  }
+
+  /** A wait that the vendor asked for, by what its word was worth lately. */
+  #doubted(waitMs: number): number {
+    if (this.#refusals <= 1) return waitMs;
+    const longer = Math.max(waitMs, shortestDoubtMs) * 2 ** (this.#refusals - 1);
+    return Math.max(waitMs, Math.min(longer, longestDoubtMs));
   }
 
   #grow(): void {

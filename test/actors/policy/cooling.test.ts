@@ -14,19 +14,19 @@ describe('Cooling', () => {
   });
 
   it('lets nothing start before the vendor wants it', () => {
-    cooling.coolUntil(2_000, 0);
+    cooling.coolUntil(2_000, 0, false);
     expect(cooling.readyAt(0, 500)).toBe(2_000);
     expect(isReady(2_000)).toBe(true);
   });
 
   it('keeps the later of two wishes', () => {
-    cooling.coolUntil(5_000, 0);
-    cooling.coolUntil(2_000, 0);
+    cooling.coolUntil(5_000, 0, false);
+    cooling.coolUntil(2_000, 0, false);
     expect(cooling.readyAt(0, 0)).toBe(5_000);
   });
 
   it('starts with one call, and doubles as long as none is refused', () => {
-    cooling.coolUntil(1_000, 0);
+    cooling.coolUntil(1_000, 0, false);
     expect(isReady(1_000)).toBe(true);
     expect(cooling.started(0, 1_000)).toBe(true);
     expect(isReady(1_001)).toBe(false);
@@ -39,19 +39,62 @@ describe('Cooling', () => {
   });
 
   it('takes an attempt that was not refused for two seconds as taken', () => {
-    cooling.coolUntil(1_000, 0);
+    cooling.coolUntil(1_000, 0, false);
     cooling.started(0, 1_000);
     expect(cooling.readyAt(0, 1_500)).toBe(3_000);
     expect(isReady(3_000)).toBe(true);
   });
 
   it('is back to normal after enough answers', () => {
-    cooling.coolUntil(1_000, 0);
+    cooling.coolUntil(1_000, 0, false);
     for (let n = 0; n < 7; n += 1) {
       cooling.started(0, 1_000);
       cooling.resolved(true);
     }
     expect(cooling.started(0, 1_000)).toBe(false);
+  });
+
+  it('doubts a vendor that refuses after the wait it has asked for, twice as much each time', () => {
+    cooling.coolUntil(2_000, 0, false);
+    const waits: number[] = [];
+    for (let n = 0; n < 6; n += 1) {
+      const now = cooling.until;
+      cooling.started(0, now);
+      cooling.coolUntil(now + 2_000, now, true);
+      // Those that are refused in its company say nothing new.
+      cooling.coolUntil(now + 2_000, now, true);
+      waits.push(cooling.until - now);
+    }
+    expect(waits).toEqual([4_000, 8_000, 16_000, 32_000, 60_000, 60_000]);
+  });
+
+  it('waits a little longer each time when the vendor says "at once" and does not mean it', () => {
+    cooling.coolUntil(0, 0, false);
+    cooling.coolUntil(0, 0, true);
+    expect(cooling.until).toBe(2_000);
+    cooling.coolUntil(2_000, 2_000, true);
+    expect(cooling.until).toBe(6_000);
+  });
+
+  it('believes a vendor again that has taken one', () => {
+    cooling.coolUntil(1_000, 0, false);
+    cooling.started(0, 1_000);
+    cooling.coolUntil(2_000, 1_000, true);
+    expect(cooling.until).toBe(3_000);
+    cooling.started(0, 3_000);
+    cooling.resolved(true);
+    cooling.started(0, 3_000);
+    cooling.started(0, 3_000);
+    // It takes two at a time, and the third was too many.
+    cooling.resolved(true);
+    cooling.coolUntil(4_500, 3_500, true);
+    expect(cooling.until).toBe(4_500);
+  });
+
+  it('gives a vendor that asks for more than a minute what it asks for', () => {
+    cooling.coolUntil(0, 0, false);
+    cooling.coolUntil(90_000, 0, true);
+    expect(cooling.until).toBe(90_000);
   });
 
   it('waits for the reset when a counter has reached zero', () => {
@@ -91,7 +134,7 @@ describe('Cooling', () => {
   });
 
   it('forgets everything when it is reset', () => {
-    cooling.coolUntil(5_000, 0);
+    cooling.coolUntil(5_000, 0, false);
     cooling.learn({ requests: { remaining: 0, resetAt: 9_000 }, tokens: null }, 0);
     cooling.reset();
     expect(isReady(0)).toBe(true);

@@ -48,6 +48,20 @@ export const transcriptionRequest = z.strictObject({
 });
 
 /**
+ * A request for the text of speech in English, whatever its language. `file` travels beside the fields, as a part of its own.
+ *
+ * @see {@link https://platform.openai.com/docs/api-reference/audio/createTranslation} (read 2026-11)
+ */
+export const translationRequest = transcriptionRequest.pick({
+  model: true,
+  file: true,
+  filename: true,
+  prompt: true,
+  response_format: true,
+  temperature: true,
+});
+
+/**
  * A request for images from text.
  *
  * @see {@link https://platform.openai.com/docs/api-reference/images/create} (read 2026-11)

@@ -1,6 +1,6 @@
 import type { z } from 'zod';
 import type { AnswerView } from '../../schemas/chunk.ts';
-import { speechRequest, transcriptionRequest } from '../../schemas/requests/openai-media.ts';
+import { speechRequest, transcriptionRequest, translationRequest } from '../../schemas/requests/openai-media.ts';
 import type { HttpResponse } from '../http/exchange.ts';
 import { readVendorError, record } from '../http/vendor-error.ts';
 import { type Answer, emptyView } from './answer.ts';
@@ -8,7 +8,7 @@ import { decodeJson } from './decode-json.ts';
 import type { Fields } from './endpoint.ts';
 import { encodeMultipart, fileBytes } from './multipart.ts';
 import { readUsage } from './openai-usage.ts';
-import { type HttpEndpointKind, type StreamReading, VendorFault } from './protocol.ts';
+import { type EncodedBody, type HttpEndpointKind, type StreamReading, VendorFault } from './protocol.ts';
 
 /** Sound, as a speech endpoint brings it. */
 export interface SpeechReply {
@@ -73,15 +73,43 @@ export function openaiTranscription(options: TranscriptionOptions): HttpEndpoint
       },
       async encode(payload, transport) {
         if (transport.file === undefined && takesUrl && payload.url !== undefined) return encodeMultipart(payload, []);
-        const bytes = await fileBytes(transport.file, 'file');
-        const filename = typeof transport.filename === 'string' ? transport.filename : 'audio.mp3';
-        return encodeMultipart(payload, [{ name: 'file', filename, bytes, contentType: 'application/octet-stream' }]);
+        return encodeSound(payload, transport);
       },
       decode: decodeTranscript,
       fromWire: transcriptView,
       openStream: (answer) => new TranscriptReading(answer),
     },
   };
+}
+
+/**
+ * Speech in any language as English text, `POST audio/translations`, as a form with a file. Formats that are no JSON come as a string.
+ *
+ * @see {@link https://platform.openai.com/docs/api-reference/audio/createTranslation} (read 2026-11)
+ */
+export function openaiTranslation(): HttpEndpointKind {
+  return {
+    path: 'audio/translations',
+    aliases: ['translate'],
+    timeout: 120,
+    requiresTokens: false,
+    contentType: null,
+    protocol: {
+      schema: translationRequest,
+      transportFields: ['file', 'filename'],
+      framing: null,
+      toWire: (request) => request,
+      encode: encodeSound,
+      decode: decodeTranscript,
+      fromWire: transcriptView,
+    },
+  };
+}
+
+async function encodeSound(payload: Fields, transport: Fields): Promise<EncodedBody> {
+  const bytes = await fileBytes(transport.file, 'file');
+  const filename = typeof transport.filename === 'string' ? transport.filename : 'audio.mp3';
+  return encodeMultipart(payload, [{ name: 'file', filename, bytes, contentType: 'application/octet-stream' }]);
 }
 
 function decodeTranscript(reply: HttpResponse): unknown {

@@ -1,4 +1,4 @@
-import { openaiSpeech, openaiTranscription } from '../endpoints/openai-audio.ts';
+import { openaiSpeech, openaiTranscription, openaiTranslation } from '../endpoints/openai-audio.ts';
 import { openaiChat } from '../endpoints/openai-chat.ts';
 import { openaiEmbeddings } from '../endpoints/openai-embeddings.ts';
 import { openaiImageEdit, openaiImageGeneration } from '../endpoints/openai-images.ts';
@@ -25,5 +25,6 @@ export const openai = defineProvider({
     openaiImageEdit(),
     openaiEmbeddings({ model: 'text-embedding-3-small' }),
     openaiResponses({ ...preset, adjust: adjustResponseForModel }),
+    openaiTranslation(),
   ],
 });

@@ -28,6 +28,7 @@ describe('listEndpoints', () => {
       'openai images/edits',
       'openai embeddings',
       'openai responses',
+      'openai audio/translations',
       'anthropic messages',
       'ollama chat/completions',
       'ollama embed',

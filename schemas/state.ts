@@ -58,5 +58,42 @@ export const modelState = z.object({
   }),
 });
 
+/** Where a call stands that has not ended, for people who watch. Holds no prompt and no answer. */
+export const callView = z.object({
+  id: z.string(),
+  /** Who called; absent when nobody said. */
+  caller: z.string().optional(),
+  stage: z.enum(['outside', 'queued', 'sending', 'answering', 'backing_off']),
+  /** 1 for the next to start; by priority, then by the time of coming. Only while it waits for its first start. */
+  position: count.optional(),
+  streaming: z.boolean(),
+  /** Epoch milliseconds, as all times here. */
+  queued_at: z.number(),
+  started_at: z.number().optional(),
+  first_chunk_at: z.number().optional(),
+  /** Chunks of its stream so far. */
+  chunks: count,
+  attempts: count,
+});
+
+/** See {@link callView}. */
+export type CallView = z.infer<typeof callView>;
+
+/** Body of `state`; anything else means `{}`. */
+export const stateRequest = z.object({
+  /** How many of its calls to tell of, running ones first. @defaultValue none */
+  calls: z.number().int().min(1).max(1_000).optional(),
+});
+
+/** Reply to `state`, from every node that serves the iModel. */
+export const nodeState = modelState.extend({
+  node: z.string(),
+  /** As many as were asked for. */
+  calls: z.array(callView).optional(),
+});
+
+/** See {@link nodeState}. */
+export type NodeState = z.infer<typeof nodeState>;
+
 /** See {@link modelState}. */
 export type ModelState = z.infer<typeof modelState>;

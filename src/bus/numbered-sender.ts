@@ -26,6 +26,8 @@ export interface NumberedSenderOptions {
   readonly contentType?: ContentType | undefined;
   /** Messages the reader can take now; null when it gives no credit and delivery is best effort. */
   readonly credit: number | null;
+  /** How many messages there have been before the first that is sent here. @defaultValue 0 */
+  readonly after?: number;
   /**
    * What ends the stream when its terminal message cannot be sent, because it is too large or cannot be written.
    *
@@ -44,7 +46,7 @@ export class NumberedSender {
   readonly #ring: NumberedMessage[] = [];
   /** What has come while the credit was used up: no more than was on its way when the source was told to stop. */
   #held: Record<string, unknown>[] = [];
-  #seq = 0;
+  #seq: number;
   #credit: number;
   #resume: (() => void) | null = null;
   #end: { readonly body: Record<string, unknown>; readonly headers: Headers | undefined } | null = null;
@@ -52,6 +54,7 @@ export class NumberedSender {
 
   constructor(options: NumberedSenderOptions) {
     this.#options = options;
+    this.#seq = options.after ?? 0;
     this.#credit = options.credit ?? Number.POSITIVE_INFINITY;
   }
 
@@ -99,7 +102,7 @@ export class NumberedSender {
 
   /** The kept messages after a number; null when some of them are kept no more. */
   after(seq: number): NumberedMessage[] | null {
-    const oldest = Math.max(1, this.#seq - ringSize + 1);
+    const oldest = Math.max((this.#options.after ?? 0) + 1, this.#seq - ringSize + 1);
     if (seq + 1 < oldest) return null;
     const messages: NumberedMessage[] = [];
     for (let next = seq + 1; next <= this.#seq; next += 1) {

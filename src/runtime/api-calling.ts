@@ -70,6 +70,8 @@ export class ApiCalling {
   trace: Readonly<Record<string, string>> | null = null;
   /** How often it was sent. */
   attempts = 0;
+  /** Chunks of its stream that have come so far. @internal */
+  chunks = 0;
   /** What its caller asked for, kept where another model may have to be asked. @internal */
   request: Fields | null = null;
   /** What runs before and after it; null for most calls. @internal */

@@ -64,10 +64,10 @@ const subjects: Readonly<Record<string, Subject>> = {
   },
   state: {
     address: 'imodel.{id}.state',
-    says: 'What the iModel is doing: one reply from every node. The body means nothing.',
+    says: 'What the iModel is doing: one reply from every node, which tells of single calls where the body asks for them.',
     action: 'receive',
-    messages: [],
-    reply: ['modelState'],
+    messages: ['stateRequest'],
+    reply: ['nodeState'],
   },
   snapshot: {
     address: 'imodel.{id}.snapshot',

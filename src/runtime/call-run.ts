@@ -28,7 +28,7 @@ export class CallRun implements EndpointJob, AbortSource {
   constructor(call: ApiCalling, listener: CallRunListener) {
     this.call = call;
     this.#listener = listener;
-    this.#guard = call.sink === null ? null : new FirstChunkGuard(call.sink);
+    this.#guard = call.sink === null ? null : new FirstChunkGuard(call, call.sink);
     this.sink = this.#guard;
   }
 
@@ -104,11 +104,13 @@ export class CallRun implements EndpointJob, AbortSource {
  * which something was read is never begun anew.
  */
 class FirstChunkGuard implements ChunkSink {
+  readonly #call: ApiCalling;
   readonly #sink: ChunkSink;
   #held: Chunk | null = null;
   isDelivered = false;
 
-  constructor(sink: ChunkSink) {
+  constructor(call: ApiCalling, sink: ChunkSink) {
+    this.#call = call;
     this.#sink = sink;
   }
 
@@ -118,6 +120,7 @@ class FirstChunkGuard implements ChunkSink {
       return true;
     }
     this.isDelivered = true;
+    this.#call.chunks += 1;
     return this.#sink.write(chunk);
   }
 

@@ -70,6 +70,8 @@ export class LiveModel implements CallOwner, ExecutorObserver {
   lastFailure: Failure | null = null;
   /** Hears of attempts and ends before anybody else; null for most models. */
   recorder: CallRecorder | null = null;
+  /** Whether the chunks of streams are kept for a while for those who want to see them too: true once it is served on a bus. */
+  keepsChunks = false;
   /** The calls that {@link restore} brought, oldest first. */
   restoredCalls: readonly ApiCalling[] = [];
   readonly #createId: () => string;
@@ -122,6 +124,11 @@ export class LiveModel implements CallOwner, ExecutorObserver {
 
   view(): DispatcherView {
     return this.#dispatcher.view();
+  }
+
+  /** Its calls that have not ended, oldest first. */
+  rows(): Iterable<CallRow> {
+    return this.#dispatcher.rows();
   }
 
   createCall(

@@ -3,7 +3,7 @@ import { z } from 'zod';
 import { modelEventTypes } from '../../schemas/event.ts';
 import { type CallOptions, toSnakeCase } from '../../schemas/imodel.ts';
 import type { ModelDict } from '../../schemas/snapshot.ts';
-import type { ModelState } from '../../schemas/state.ts';
+import { type ModelState, stateRequest } from '../../schemas/state.ts';
 import { callRequest, cancelRequest, controlRequest, ctlRequest, resumeRequest } from '../../schemas/wire.ts';
 import type { Bus, Message } from '../bus/bus.ts';
 import { failureHeaders, headerNames, readHeader } from '../bus/headers.ts';
@@ -13,8 +13,10 @@ import { withoutField } from '../endpoints/fields.ts';
 import { IModelError, toFailure } from '../errors.ts';
 import { announceModel } from './announce.ts';
 import type { ApiCalling } from './api-calling.ts';
+import { viewCalls } from './call-views.ts';
 import { checked } from './checked.ts';
 import { followPrefix } from './follow-later.ts';
+import { KeptSink } from './kept-sink.ts';
 import { LateSink } from './late-sink.ts';
 import type { LiveModel } from './live-model.ts';
 import { outcomeHeaders } from './outcome.ts';
@@ -85,6 +87,8 @@ class ModelHost {
   /** Calls that came over the bus, by id: the same request sent twice is the same call. */
   readonly #calls: RecentCalls<ApiCalling>;
   readonly #streams: RecentCalls<ServedStream>;
+  /** Streams that are read in this process, and that somebody on the bus wanted to see. */
+  readonly #shown: RecentCalls<ServedStream>;
   readonly #readers: ReaderWatch;
   readonly #servedSince: number;
   #sweepTimer: unknown;
@@ -95,12 +99,14 @@ class ModelHost {
     this.#servedSince = model.live.clock.now();
     this.#calls = new RecentCalls(model.live.clock);
     this.#streams = new RecentCalls(model.live.clock);
+    this.#shown = new RecentCalls(model.live.clock);
+    model.live.keepsChunks = true;
     this.#readers = new ReaderWatch(bus, model.live.clock);
     const { id } = model;
     const { intake, lasting } = { intake: this.#intake, lasting: this.#lasting };
     this.#on(intake, subjects.invoke(id), (message) => this.#invoke(message), hostQueue);
     this.#on(intake, subjects.stream(id), (message) => this.#stream(message), hostQueue);
-    this.#on(intake, subjects.state(id), (message) => message.respond({ ...this.#model.state, node: this.node }));
+    this.#on(intake, subjects.state(id), (message) => this.#state(message));
     this.#on(intake, subjects.snapshot(id), (message) => message.respond(this.#model.toDict({ state: true })));
     this.#on(intake, subjects.control(id), (message) => this.#control(message));
     this.#on(lasting, subjects.cancel(id), (message) => this.#cancel(message));
@@ -254,6 +260,27 @@ class ModelHost {
     return stream;
   }
 
+  /**
+   * A stream that is read in this process, published from now on for whoever asks to see it. Its reader stays the one who reads it: it does
+   * not wait for observers, and does not end when they leave.
+   */
+  #show(callId: string): ServedStream | undefined {
+    const shown = this.#shown.get(callId);
+    if (shown !== undefined) return shown;
+    const call = this.#model.live.findCall(callId);
+    if (!(call?.sink instanceof KeptSink)) return undefined;
+    const stream = new ServedStream(call, this.#model.live.clock, {
+      bus: this.#bus,
+      subject: subjects.chunks(this.#model.id, callId),
+      credit: null,
+      after: call.sink.dropped,
+    });
+    this.#shown.add(callId, stream);
+    call.onEnd(() => this.#shown.ended(callId, true));
+    call.sink.showTo(stream);
+    return stream;
+  }
+
   #cancel(message: Message): void {
     const { call_id: callId, reason } = checked(cancelRequest, message.value(), 'message', 'invalid_request');
     const { live } = this.#model;
@@ -290,7 +317,9 @@ class ModelHost {
     const { call_id: callId, after_seq: afterSeq, follow = false } = request;
     const call = this.#calls.get(callId);
     const stream =
-      this.#streams.get(callId) ?? (call !== undefined && follow ? this.#openStream(message, call, null) : undefined);
+      this.#streams.get(callId) ??
+      (call !== undefined && follow ? this.#openStream(message, call, null) : undefined) ??
+      this.#show(callId);
     // A stream that another process began, and that has no more chunks.
     const isOver = stream === undefined && call?.ended === true && call.sink instanceof LateSink;
     // Another node may hold it; only that one answers.
@@ -302,6 +331,12 @@ class ModelHost {
       throw IModelError.of('invalid_request', text, { path: 'after_seq', value: String(afterSeq) });
     }
     message.respond({ call_id: callId, subject: subjects.chunks(this.#model.id, callId), node: this.node, messages });
+  }
+
+  #state(message: Message): void {
+    const asked = callsAsked(message);
+    const calls = asked === 0 ? {} : { calls: viewCalls(this.#model.live, asked) };
+    message.respond({ ...this.#model.state, node: this.node, ...calls });
   }
 
   #control(message: Message): void {
@@ -331,6 +366,15 @@ class ModelHost {
       this.#sweep();
     }, sweepMs);
     unref(this.#sweepTimer);
+  }
+}
+
+/** How many calls the state shall tell of. Whatever else stands in a request is no reason to refuse it. */
+function callsAsked(message: Message): number {
+  try {
+    return stateRequest.safeParse(message.value()).data?.calls ?? 0;
+  } catch {
+    return 0;
   }
 }
 

@@ -11,7 +11,7 @@ import {
 import { modelEvent } from '../../schemas/event.ts';
 import { failure } from '../../schemas/failure.ts';
 import { modelDict } from '../../schemas/snapshot.ts';
-import { modelState } from '../../schemas/state.ts';
+import { modelState, nodeState, stateRequest } from '../../schemas/state.ts';
 import {
   aliveMessage,
   callRequest,
@@ -70,7 +70,10 @@ export const wireSchemas = {
   resumeRequest,
   resumeReply,
   controlRequest,
+  /** Reply to `control`. */
   modelState: modelState.extend({ node: z.string() }),
+  stateRequest,
+  nodeState,
   modelDict,
   modelEvent,
   endpointRequest,

@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { type FailureCode, failureCodes } from './failure.ts';
+import { hookPoints } from './hook.ts';
 
 const positiveInteger = z.number().int('a whole number').min(1, 'at least 1');
 
@@ -38,6 +39,43 @@ export const breakerOptions = z.strictObject({
   excludeCodes: z.array(failureCode).optional(),
 });
 
+const askedHook = {
+  /** Tells several hooks at one point apart; a part of the subject on which it is asked. @defaultValue none */
+  name: modelId.optional(),
+  /** Milliseconds an answer may take. @defaultValue 10,000 before creation and for chunks, 30,000 before and after invocation */
+  timeoutMs: z.number('a number').positive('above 0').max(3_600_000, 'at most an hour').optional(),
+  /**
+   * What happens when it cannot be had: nobody listens, it is late, or its answer is none. `open` goes on as if it had let the call pass,
+   * `closed` as if it had refused. @defaultValue 'closed'
+   */
+  onFailure: z.enum(['open', 'closed']).optional(),
+};
+
+/** A hook on the bus that an iModel asks; see `docs/hooks.md`. */
+export const askedHookOptions = z.discriminatedUnion(
+  'point',
+  [
+    z.strictObject({ point: z.enum(hookPoints), ...askedHook }),
+    z.strictObject({
+      point: z.literal('chunk'),
+      ...askedHook,
+      /**
+       * `observe` shows chunks and waits for nothing; `hold-window` holds them until some have come or some time has passed; `hold-all` until
+       * the answer is complete. @defaultValue 'hold-window'
+       */
+      mode: z.enum(['observe', 'hold-window', 'hold-all']).optional(),
+      /** With `hold-window`: chunks of one question. @defaultValue 16 */
+      holdChunks: positiveInteger.optional(),
+      /** With `hold-window`: milliseconds after which fewer are asked for too. @defaultValue 250 */
+      holdMs: z.number('a number').positive('above 0').optional(),
+    }),
+  ],
+  '`pre_event_create`, `pre_invocation`, `post_invocation` or `chunk`',
+);
+
+/** See {@link askedHookOptions}. */
+export type AskedHookOptions = z.infer<typeof askedHookOptions>;
+
 /**
  * Our own options of an iModel, as TypeScript writes them. Whatever else stands beside them belongs to the provider (`model`, `temperature`, …)
  * and is checked by its endpoint.
@@ -75,6 +113,8 @@ export const modelOptions = z.object({
   onFull: z.enum(['wait', 'reject']).optional(),
   /** Whether a failure of a hook or chunk handler ends its call, unless the call says otherwise. @defaultValue false */
   exitHook: z.boolean().optional(),
+  /** Hooks on the bus that are asked, in this order at each point, after those of `hookRegistry`. @defaultValue none */
+  hooks: z.array(askedHookOptions, 'a list of hooks').optional(),
   /** How failed attempts are made again; null never. @defaultValue 3 retries with full jitter */
   retry: retryOptions.nullish(),
   /** Stops calling a vendor that keeps failing; `{}` for its defaults. @defaultValue none */
@@ -128,12 +168,18 @@ export const ownOptionNames: readonly string[] = [...modelOptionNames, ...Object
 /** Options whose own keys change their spelling too. */
 const nestedOptions = { retry: retryOptions, breaker: breakerOptions } as const;
 
+/** Names within {@link askedHookOptions}, camelCase; a provider's field of such a name keeps its spelling. */
+export const askedHookNames: readonly string[] = Object.keys(askedHookOptions.options[1].shape);
+
 const allNames = [
   ...ownOptionNames,
   ...Object.values(nestedOptions).flatMap((schema) => Object.keys(schema.shape)),
 ] as const;
 const snakeToCamel = new Map<string, string>(allNames.map((name) => [toSnakeCase(name), name]));
 const camelToSnake = new Map<string, string>(allNames.map((name) => [name, toSnakeCase(name)]));
+
+const snakeToHook = new Map<string, string>(askedHookNames.map((name) => [toSnakeCase(name), name]));
+const hookToSnake = new Map<string, string>(askedHookNames.map((name) => [name, toSnakeCase(name)]));
 
 const fields = z.record(z.string(), z.unknown());
 
@@ -142,15 +188,22 @@ const fields = z.record(z.string(), z.unknown());
  * provider keep the vendor's spelling both ways. Values are not checked here: {@link modelOptions} does that.
  */
 export const writtenOptions = z.codec(fields, fields, {
-  decode: (written) => renameKeys(written, snakeToCamel),
-  encode: (options) => renameKeys(options, camelToSnake),
+  decode: (written) => renameKeys(written, snakeToCamel, snakeToHook),
+  encode: (options) => renameKeys(options, camelToSnake, hookToSnake),
 });
 
-function renameKeys(record: Record<string, unknown>, names: ReadonlyMap<string, string>): Record<string, unknown> {
+function renameKeys(
+  record: Record<string, unknown>,
+  names: ReadonlyMap<string, string>,
+  hookNames: ReadonlyMap<string, string>,
+): Record<string, unknown> {
   return Object.fromEntries(
     Object.entries(record).map(([key, value]) => {
-      const inner = (item: unknown) => (isRecord(item) ? renameKeys(item, names) : item);
+      const inner = (item: unknown) => (isRecord(item) ? renameKeys(item, names, hookNames) : item);
       if (key === 'fallbacks' && Array.isArray(value)) return [key, value.map(inner)];
+      if (key === 'hooks' && Array.isArray(value)) {
+        return [key, value.map((hook) => (isRecord(hook) ? renameKeys(hook, hookNames, hookNames) : hook))];
+      }
       return [names.get(key) ?? key, key in nestedOptions ? inner(value) : value];
     }),
   );

@@ -20,10 +20,29 @@ export type { ModelEventMessage, ModelEventType } from './event.ts';
 export { modelEvent, modelEventTypes } from './event.ts';
 export type { Failure, FailureCode, FailureDetails, FailureOf, TimeoutPhase } from './failure.ts';
 export { failure, failureCodes, failureOf, failureSources, timeoutPhases } from './failure.ts';
-export type { CallOutcome, HookEventDict, HookPoint, HookReport } from './hook.ts';
-export { callOutcomes, hookEventDict, hookPoints, hookReport } from './hook.ts';
-export type { CallOptions, CloseOptions, ModelOptions } from './imodel.ts';
-export { callOptions, endpointOptions, modelId, modelOptions, writtenOptions } from './imodel.ts';
+export type {
+  AskPoint,
+  CallOutcome,
+  HookAnswer,
+  HookAnswerAt,
+  HookAsk,
+  HookAskAt,
+  HookEventDict,
+  HookPoint,
+  HookReport,
+} from './hook.ts';
+export {
+  askPoints,
+  callOutcomes,
+  hookActions,
+  hookAnswer,
+  hookAsk,
+  hookEventDict,
+  hookPoints,
+  hookReport,
+} from './hook.ts';
+export type { AskedHookOptions, CallOptions, CloseOptions, ModelOptions } from './imodel.ts';
+export { askedHookOptions, callOptions, endpointOptions, modelId, modelOptions, writtenOptions } from './imodel.ts';
 export type { ModelDict } from './snapshot.ts';
 export { dictVersion, modelDict } from './snapshot.ts';
 export type { ModelState } from './state.ts';

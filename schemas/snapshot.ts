@@ -103,6 +103,8 @@ export const modelDictOptions = z.strictObject({
   fallback_on: z.array(text).optional(),
   retry_exclude_codes: z.array(text).optional(),
   breaker_exclude_codes: z.array(text).optional(),
+  /** The hooks on the bus that it asks, with their keys in snake_case. */
+  hooks: z.array(fields).optional(),
   idle_timeout: seconds.optional(),
   passthrough: z.boolean('true or false').optional(),
   allow_private_network: z.boolean('true or false').optional(),

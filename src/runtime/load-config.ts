@@ -2,6 +2,7 @@ import { readFile } from 'node:fs/promises';
 import type { z } from 'zod';
 import { gatewayConfig, natsConfig, runtimeConfig } from '../../schemas/config.ts';
 import {
+  askedHookNames,
   breakerOptions,
   endpointOptions,
   modelOptions,
@@ -30,6 +31,7 @@ const knownNames: ReadonlySet<string> = new Set([
   ...tlsNames,
   ...Object.values(sections).flatMap((schema) => Object.keys(schema.shape)),
   ...Object.keys(gatewayConfig.shape),
+  ...askedHookNames,
 ]);
 
 /**
@@ -124,10 +126,21 @@ function modelFrom(written: unknown, path: readonly string[], refuse: Refuse): R
   const inner = Object.entries(sections)
     .filter(([name]) => (options[name] ?? null) !== null)
     .map(([name, schema]) => [name, sectionFrom(options[name], schema, [...path, name], refuse)]);
-  const decoded = writtenOptions.decode({ ...options, ...Object.fromEntries(inner) });
+  const hooks = hooksFrom(options.hooks, [...path, 'hooks'], refuse);
+  const decoded = writtenOptions.decode({ ...options, ...hooks, ...Object.fromEntries(inner) });
   check(modelOptions, decoded, path, refuse);
   check(endpointOptions, decoded, path, refuse);
   return decoded;
+}
+
+/** Only the names are looked at: what they hold is checked with the rest. */
+function hooksFrom(written: unknown, path: readonly string[], refuse: Refuse): Record<string, unknown> {
+  if (!Array.isArray(written)) return {};
+  const hooks = written.map((hook: unknown, index) => {
+    const at = [...path, String(index)];
+    return named(asRecord(hook, at, refuse), askedHookNames, at, refuse);
+  });
+  return { hooks };
 }
 
 /** Turns the keys of a record into camelCase, and refuses those that are not in the list. */

@@ -1,4 +1,4 @@
-import type { ModelOptions } from '../../schemas/imodel.ts';
+import { type ModelOptions, writtenOptions } from '../../schemas/imodel.ts';
 import type { LiveState } from '../../schemas/live-state.ts';
 import {
   dictVersion,
@@ -64,6 +64,7 @@ export function readModel(data: unknown, given: FromDictOptions): ReadModel {
     onFull: own.on_full,
     windowMargin: own.window_margin,
     fallbackOn: own.fallback_on,
+    ...(own.hooks === undefined ? {} : writtenOptions.decode({ hooks: own.hooks })),
     retry: retryOf(dict, own),
     breaker: breakerOf(dict, own),
   };

@@ -1,5 +1,11 @@
-import type { ModelOptions } from '../../schemas/imodel.ts';
-import { dictVersion, type EndpointConfigDict, type ModelDict, type ModelDictOptions } from '../../schemas/snapshot.ts';
+import { type ModelOptions, writtenOptions } from '../../schemas/imodel.ts';
+import {
+  dictVersion,
+  type EndpointConfigDict,
+  type ModelDict,
+  type ModelDictOptions,
+  modelDictOptions,
+} from '../../schemas/snapshot.ts';
 import type { Endpoint, Fields } from '../endpoints/endpoint.ts';
 import { requestJsonSchema } from '../endpoints/request-json-schema.ts';
 import { isLoopbackHost } from '../http/address-guard.ts';
@@ -198,15 +204,20 @@ function processorOf({ live }: WritableModel, settings: ModelOptions): ModelDict
 }
 
 function ownOptions(settings: ModelOptions, recipe: EndpointRecipe | undefined): ModelDictOptions {
-  const { onFull, windowMargin, fallbackOn, retry, breaker } = settings;
+  const { onFull, windowMargin, fallbackOn, retry, breaker, hooks } = settings;
   return {
     ...(onFull === undefined ? {} : { on_full: onFull }),
     ...(windowMargin === undefined ? {} : { window_margin: windowMargin }),
     ...(fallbackOn === undefined ? {} : { fallback_on: [...fallbackOn] }),
     ...(retry?.excludeCodes === undefined ? {} : { retry_exclude_codes: [...retry.excludeCodes] }),
     ...(breaker?.excludeCodes === undefined ? {} : { breaker_exclude_codes: [...breaker.excludeCodes] }),
+    ...(hooks === undefined || hooks.length === 0 ? {} : writtenHooks(hooks)),
     ...recipe?.options,
   };
+}
+
+function writtenHooks(hooks: NonNullable<ModelOptions['hooks']>): ModelDictOptions {
+  return modelDictOptions.parse(writtenOptions.encode({ hooks }));
 }
 
 /** A copy as JSON can hold it; what it cannot (functions, bytes) is left out. */

@@ -86,7 +86,7 @@ export const laneState = z.strictObject({
   /** What one turn is worth. */
   quantum: amount,
   /** Callers from the one whose turn it is on, each with what it may still take. */
-  round: z.array(z.tuple([text, z.number('a number')], 'a caller and its share')),
+  round: z.array(z.tuple([text, amount], 'a caller and its share')),
 });
 
 /** See {@link laneState}. */

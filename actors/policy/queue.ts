@@ -144,7 +144,8 @@ export class FairQueue<T extends QueueEntry<T>> {
         for (const entry of waiting.get(key) ?? []) this.push(entry);
         waiting.delete(key);
         const line = lane.lines.get(caller);
-        if (line !== undefined) line.deficit = deficit;
+        // Nobody saves more than two turns.
+        if (line !== undefined) line.deficit = Math.min(deficit, 2 * lane.quantum);
       }
     }
     for (const line of waiting.values()) for (const entry of line) this.push(entry);

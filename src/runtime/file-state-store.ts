@@ -40,7 +40,7 @@ export class FileStateStore implements StateStore {
     try {
       snapshot = await readFile(place, 'utf8');
     } catch (error) {
-      if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
+      if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw unreadable(place, error);
       this.#logOf(id).generation = logs.at(-1) ?? 0;
       return null;
     }
@@ -48,9 +48,8 @@ export class FileStateStore implements StateStore {
     this.#logOf(id).generation = Math.max(generation, logs.at(-1) ?? 0);
     const log: string[] = [];
     for (const number of logs.filter((candidate) => candidate >= generation)) {
-      const lines = (await readFile(this.#logPath(id, number), 'utf8')).split('\n');
       // What comes after the last line's end was not written to its own end.
-      log.push(...lines.slice(0, -1));
+      log.push(...(await this.#readLog(id, number)).split('\n').slice(0, -1));
     }
     return { place, snapshot, log };
   }
@@ -100,6 +99,15 @@ export class FileStateStore implements StateStore {
     return log;
   }
 
+  async #readLog(id: string, generation: number): Promise<string> {
+    const path = this.#logPath(id, generation);
+    try {
+      return await readFile(path, 'utf8');
+    } catch (error) {
+      throw unreadable(path, error);
+    }
+  }
+
   #logPath(id: string, generation: number): string {
     return join(this.#folder, `${id}.${generation}.log`);
   }
@@ -122,4 +130,8 @@ export class FileStateStore implements StateStore {
       await folder.close();
     }
   }
+}
+
+function unreadable(path: string, cause: unknown): IModelError {
+  return IModelError.of('config', `Cannot read ${path}: ${(cause as Error).message}`, { field: path }, { cause });
 }

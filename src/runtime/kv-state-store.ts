@@ -1,7 +1,8 @@
 import { jetstreamManager } from '@nats-io/jetstream';
 import { type KV, Kvm } from '@nats-io/kv';
 import type { NatsConnection } from 'nats';
-import { IModelError } from '../errors.ts';
+import { z } from 'zod';
+import { IModelError, printValue } from '../errors.ts';
 import { generationOf, type KeptState, type StateStore } from './state-store.ts';
 
 /** The bucket, unless another is named. */
@@ -11,10 +12,9 @@ const defaultBucket = 'imodel-state';
 const partBytes = 512 * 1_024;
 
 /** What stands at the key of an iModel: where its snapshot is. */
-interface Head {
-  readonly generation: number;
-  readonly parts: number;
-}
+const snapshotHead = z.object({ generation: z.int().nonnegative(), parts: z.int().positive() });
+
+type Head = z.infer<typeof snapshotHead>;
 
 /**
  * Keeps states in a JetStream key-value bucket: at `<id>` how many parts the snapshot has, at `<id>.part.<generation>.<n>` those parts, and at
@@ -56,11 +56,10 @@ export class KvStateStore implements StateStore {
       this.#logs.set(id, { generation: latest, entries: 0 });
       return null;
     }
-    const { generation: written, parts } = head.json<Head>();
+    const { generation: written, parts } = readHead(head.string(), place);
     this.#old.get(id)?.add(written);
-    const read = Array.from({ length: parts }, (_, part) => this.#kv.get(partKey(id, written, part)));
-    const found = (await Promise.all(read)).map((entry) => entry?.value ?? new Uint8Array());
-    const snapshot = new TextDecoder().decode(Buffer.concat(found));
+    const read = Array.from({ length: parts }, (_, part) => this.#part(id, written, part));
+    const snapshot = new TextDecoder().decode(Buffer.concat(await Promise.all(read)));
     const generation = generationOf({ snapshot, place });
     this.#logs.set(id, { generation: Math.max(generation, latest), entries: 0 });
     return { place, snapshot, log: logs.filter((log) => log.generation >= generation).map(({ entry }) => entry) };
@@ -96,6 +95,14 @@ export class KvStateStore implements StateStore {
     // Its connection is the bus's.
   }
 
+  async #part(id: string, generation: number, part: number): Promise<Uint8Array> {
+    const key = partKey(id, generation, part);
+    const entry = await this.#kv.get(key);
+    if (entry?.operation === 'PUT') return entry.value;
+    const message = `The bucket ${this.#bucket} has lost a part of the state of ${id}: there is no key ${key}`;
+    throw IModelError.of('config', message, { field: key });
+  }
+
   async #forget(id: string, before: number): Promise<void> {
     const old = this.#old.get(id);
     if (old === undefined) return;
@@ -121,4 +128,13 @@ export class KvStateStore implements StateStore {
 
 function partKey(id: string, generation: number, part: number): string {
   return `${id}.part.${generation}.${part}`;
+}
+
+function readHead(text: string, place: string): Head {
+  try {
+    return snapshotHead.parse(JSON.parse(text));
+  } catch (cause) {
+    const message = `Expected ${place} to tell where a snapshot is, got ${printValue(text)}`;
+    throw IModelError.of('config', message, { field: place, value: printValue(text) }, { cause });
+  }
 }

@@ -272,7 +272,7 @@ export class LiveModel implements CallOwner, ExecutorObserver {
   /**
    * Starts no more calls, and resolves when none runs. Those that wait, for their first attempt or for another, go on waiting.
    *
-   * @param timeoutMs - Milliseconds after which running calls are ended, as `aborted`.
+   * @param timeoutMs - Milliseconds after which running calls are ended, as `aborted`; 0 ends them at once.
    */
   async hold(timeoutMs: number): Promise<void> {
     this.#send({ type: 'gate.shut' });
@@ -281,14 +281,16 @@ export class LiveModel implements CallOwner, ExecutorObserver {
       return running === backingOff;
     };
     if (isQuiet() || this.#fault !== null) return;
-    const timer = this.clock.setTimeout(() => this.#stopRunning(), timeoutMs);
-    await new Promise<void>((resolve) => {
+    const quiet = new Promise<void>((resolve) => {
       const leave = this.events.observe(() => {
         if (!isQuiet()) return;
         leave();
         resolve();
       });
     });
+    const timer = timeoutMs > 0 ? this.clock.setTimeout(() => this.#stopRunning(), timeoutMs) : undefined;
+    if (timer === undefined) this.#stopRunning();
+    await quiet;
     this.clock.clearTimeout(timer);
   }
 

@@ -159,6 +159,10 @@ export function keptDict(kept: KeptState, model: iModel): ModelDict {
   const data = parseSnapshot(kept.snapshot, place);
   refuseLaterVersion(data, place);
   const dict = checked(modelDict, data, place, 'config');
+  if (dict.id !== undefined && dict.id !== model.id) {
+    const message = `Expected ${place} to hold the state of ${model.id}, got that of ${dict.id}`;
+    throw IModelError.of('config', message, { field: `${place}: id`, value: dict.id });
+  }
   const log = readLog(kept.log, place);
   if (dict.state === undefined) return dict;
   const { window } = model.live.view().limits;

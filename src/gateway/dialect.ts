@@ -65,7 +65,21 @@ export interface Shape {
   readonly dialect: Dialect;
   /** @throws IModelError `invalid_request` naming what this iModel cannot do. */
   read(body: Fields, target: Target): ShapedRequest;
-  /** The body of the answer to a completed call. */
+  /** Whether its requests come as `multipart/form-data` and not as JSON. @defaultValue false */
+  readonly isForm?: boolean;
+  /** The body of the answer to a completed call: what becomes JSON, or a {@link PlainBody}. */
   write(call: ApiCalling, context: AnswerContext): unknown;
-  openStream(context: AnswerContext): StreamEncoder;
+  /** Null for what is not streamed. */
+  readonly openStream: ((context: AnswerContext) => StreamEncoder) | null;
+}
+
+/** The body of an answer that is no JSON. */
+export class PlainBody {
+  readonly content: Buffer | string;
+  readonly contentType: string;
+
+  constructor(content: Buffer | string, contentType: string) {
+    this.content = content;
+    this.contentType = contentType;
+  }
 }

@@ -5,14 +5,15 @@ import { record } from '../http/vendor-error.ts';
 import type { ApiCalling } from '../runtime/api-calling.ts';
 import { chatUsage, nameOf } from './chat-answer.ts';
 import type { AnswerContext, Shape } from './dialect.ts';
-import { type Fitted, notAbleTo } from './fit.ts';
+import { type FieldRules, fitFields } from './fit-fields.ts';
 import { openaiDialect } from './openai-dialect.ts';
-import type { Target } from './target.ts';
 
-const ownNames: ReadonlySet<string> = new Set(Object.keys(openaiEmbeddingsRequest.shape));
-
-/** Hints that may be left out; `encoding_format` is seen to here. */
-const hints: ReadonlySet<string> = new Set(['user', 'encoding_format']);
+const rules: FieldRules = {
+  family: 'embeddings',
+  verb: 'embed',
+  schema: openaiEmbeddingsRequest,
+  seenTo: new Set(['encoding_format']),
+};
 
 /**
  * `POST /v1/embeddings`: OpenAI's embeddings protocol for every iModel that embeds.
@@ -23,32 +24,11 @@ export const embeddings: Shape = {
   dialect: openaiDialect,
   read(body, target) {
     const base64 = readEncoding(body) === 'base64';
-    return { ...fitEmbeddings(body, target), streaming: false, includeUsage: false, base64 };
+    return { ...fitFields(body, target, rules), streaming: false, includeUsage: false, base64 };
   },
   write: writeEmbeddings,
-  openStream() {
-    throw IModelError.of('internal', 'Embeddings are not streamed', {});
-  },
+  openStream: null,
 };
-
-function fitEmbeddings(body: Fields, target: Target): Fitted {
-  if (target.family !== 'embeddings') throw notAbleTo(target, 'embed');
-  const request: Record<string, unknown> = {};
-  const dropped: string[] = [];
-  for (const [name, value] of Object.entries(body)) {
-    if (name === 'model' || value === null || value === undefined) continue;
-    if (target.fields === null || target.fields.has(name)) request[name] = value;
-    else if (name === 'user') dropped.push(name);
-    else if (!hints.has(name)) throw refused(name, value, target);
-  }
-  return { request, dropped };
-}
-
-function refused(name: string, value: unknown, { model }: Target): IModelError {
-  const why = ownNames.has(name) ? 'cannot be done' : 'unknown field';
-  const message = `\`${name}\` of ${printValue(value)}: ${why} with the iModel \`${model.id}\``;
-  return IModelError.of('invalid_request', message, { path: name, value: printValue(value) });
-}
 
 function readEncoding({ encoding_format: format }: Fields): 'float' | 'base64' {
   if (format === undefined || format === null || format === 'float') return 'float';

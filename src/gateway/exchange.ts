@@ -7,7 +7,7 @@ import { IModelError } from '../errors.ts';
 import { record } from '../http/vendor-error.ts';
 import type { ApiCalling } from '../runtime/api-calling.ts';
 import { fromHeaders } from '../runtime/wire-options.ts';
-import type { AnswerContext, Shape } from './dialect.ts';
+import { type AnswerContext, PlainBody, type Shape } from './dialect.ts';
 import { EventStream, type EventStreamTimes } from './event-stream.ts';
 import { limitHeaders, soonestStartMs, waitHeaders } from './queue-headers.ts';
 import type { Target } from './target.ts';
@@ -60,7 +60,7 @@ export async function runExchange(input: ExchangeInput): Promise<unknown> {
   };
   try {
     const callOptions = { ...options, signal: left.signal };
-    if (streaming) {
+    if (streaming && shape.openStream !== null) {
       const stream = model.stream(fields, callOptions);
       const events = new EventStream(
         reply.raw,
@@ -74,7 +74,10 @@ export async function runExchange(input: ExchangeInput): Promise<unknown> {
     const call = await model.invoke(fields, callOptions);
     if (call.failure !== null) throw call.error;
     reply.headers(headers(call));
-    return shape.write(call, context);
+    const answer = shape.write(call, context);
+    if (!(answer instanceof PlainBody)) return answer;
+    reply.type(answer.contentType);
+    return answer.content;
   } catch (error) {
     if (IModelError.is(error)) {
       const { call } = error as { call?: ApiCalling };

@@ -3,7 +3,7 @@ import { openaiChatRequest } from '../../schemas/requests/openai-chat.ts';
 import type { Fields } from '../endpoints/endpoint.ts';
 import { IModelError, printValue } from '../errors.ts';
 import { record } from '../http/vendor-error.ts';
-import type { Target } from './target.ts';
+import { doesChat, type Target } from './target.ts';
 
 /** A request that its iModel takes, and the names of what was left out for that. */
 export interface Fitted {
@@ -39,7 +39,7 @@ const essential: Readonly<Record<string, (value: unknown) => boolean>> = {
  */
 export function fitChat(body: Fields, target: Target): Fitted {
   const { family, fields } = target;
-  if (family === 'embeddings' || family === 'other') throw notAbleTo(target, 'chat');
+  if (!doesChat(target)) throw notAbleTo(target, 'chat');
   const given = Object.entries(body).filter(([name, value]) => !gatewayFields.has(name) && value !== undefined);
   const request: Record<string, unknown> = {};
   const dropped: string[] = [];

@@ -8,9 +8,11 @@ import { chatCompletions } from './chat-completions.ts';
 import type { Shape } from './dialect.ts';
 import { embeddings } from './embeddings.ts';
 import { type ExchangeSettings, fieldsOf, runExchange } from './exchange.ts';
+import { takeForms } from './form.ts';
 import { addHealth } from './health.ts';
 import { addModels } from './imodels.ts';
 import { isLocalOnly } from './loopback.ts';
+import { imageEdits, imageGenerations, speech, transcriptions, translations } from './media.ts';
 import { messages } from './messages.ts';
 import { addMetrics } from './metrics.ts';
 import { addModelList } from './model-list.ts';
@@ -46,6 +48,11 @@ const shapes: Readonly<Record<string, Shape>> = {
   '/v1/messages': messages,
   '/v1/responses': responses,
   '/v1/embeddings': embeddings,
+  '/v1/audio/speech': speech,
+  '/v1/audio/transcriptions': transcriptions,
+  '/v1/audio/translations': translations,
+  '/v1/images/generations': imageGenerations,
+  '/v1/images/edits': imageEdits,
 };
 
 /**
@@ -104,7 +111,14 @@ function addCalls(server: FastifyInstance, { models }: GatewayHost, settings: Ga
       request.target = target;
       return runExchange({ request, reply, shape, target, body, settings: times });
     };
-    server.post(path, { config: { dialect: shape.dialect } }, handler);
+    const options = { config: { dialect: shape.dialect } };
+    if (shape.isForm !== true) server.post(path, options, handler);
+    else {
+      void server.register(async (forms) => {
+        takeForms(forms);
+        forms.post(path, options, handler);
+      });
+    }
   }
 }
 

@@ -5,7 +5,7 @@ import { record } from '../http/vendor-error.ts';
 import { checked } from '../runtime/checked.ts';
 import { type Fitted, fitChat, notAbleTo } from './fit.ts';
 import { chatTurns, textOf } from './messages-turns.ts';
-import type { Target } from './target.ts';
+import { doesChat, type Target } from './target.ts';
 
 /** What has a counterpart in chat's protocol, or is the gateway's own to see to. */
 const translatedNames: ReadonlySet<string> = new Set([
@@ -36,7 +36,7 @@ const messagesNames: ReadonlySet<string> = new Set(Object.keys(anthropicMessages
  */
 export function fitMessages(body: Fields, target: Target): Fitted {
   if (target.family === 'messages') return untouched(body, target);
-  if (target.family === 'embeddings' || target.family === 'other') throw notAbleTo(target, 'chat');
+  if (!doesChat(target)) throw notAbleTo(target, 'chat');
   const known = Object.fromEntries(Object.entries(body).filter(([name]) => messagesNames.has(name)));
   const given = checked(anthropicMessagesRequest, known, 'request', 'invalid_request') as Fields;
   const chat = chatRequest(given);

@@ -5,7 +5,7 @@ import { record } from '../http/vendor-error.ts';
 import { checked } from '../runtime/checked.ts';
 import { type Fitted, fitChat, notAbleTo } from './fit.ts';
 import { chatMessages } from './responses-items.ts';
-import type { Target } from './target.ts';
+import { doesChat, type Target } from './target.ts';
 
 /** Names that chat's protocol has too, with the same meaning. */
 const sameNames = [
@@ -47,7 +47,7 @@ const responsesNames: ReadonlySet<string> = new Set(Object.keys(openaiResponsesR
  * @throws IModelError `invalid_request` for an item, a tool or a field that has no counterpart there.
  */
 export function fitResponses(body: Fields, target: Target): Fitted {
-  if (target.family === 'embeddings' || target.family === 'other') throw notAbleTo(target, 'chat');
+  if (!doesChat(target)) throw notAbleTo(target, 'chat');
   if (body.background === true) throw refused('background', true, 'an answer is given at once, or not at all');
   const strange = Object.entries(body).find(([name]) => !responsesNames.has(name));
   if (strange !== undefined) throw refused(strange[0], strange[1], 'unknown field');

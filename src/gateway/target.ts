@@ -5,9 +5,27 @@ import { Refusal } from './refusal.ts';
 
 /**
  * What an iModel can be asked, by the protocol behind it: `chat` and `responses` are OpenAI's, `messages` is Anthropic's, `agent` is a
- * command-line agent, `other` neither chats nor embeds.
+ * command-line agent; these chat. `other` is nothing the gateway has a path for.
  */
-export type Family = 'chat' | 'responses' | 'messages' | 'agent' | 'embeddings' | 'other';
+export type Family = (typeof chatFamilies)[number] | 'embeddings' | MediaFamily | 'other';
+
+/** What an iModel of OpenAI's protocols for sound and images does. */
+export type MediaFamily = 'speech' | 'transcription' | 'translation' | 'images' | 'image_edits';
+
+const chatFamilies = ['chat', 'responses', 'messages', 'agent'] as const;
+
+/** Whether an iModel chats. */
+export function doesChat({ family }: Target): boolean {
+  return (chatFamilies as readonly Family[]).includes(family);
+}
+
+const mediaFamilies: ReadonlyMap<string, MediaFamily> = new Map([
+  ['audio/speech', 'speech'],
+  ['audio/transcriptions', 'transcription'],
+  ['audio/translations', 'translation'],
+  ['images/generations', 'images'],
+  ['images/edits', 'image_edits'],
+]);
 
 /** The iModel a request is for. */
 export interface Target {
@@ -54,6 +72,8 @@ function familyOf({ endpoint }: iModel, fields: ReadonlySet<string> | null): Fam
   if (endpoint.isCli) return 'agent';
   const path = endpoint.config.endpoint;
   if (path === 'messages' || path === 'responses') return path;
+  const media = mediaFamilies.get(path);
+  if (media !== undefined) return media;
   if (path.endsWith('chat/completions') || fields?.has('messages') === true) return 'chat';
   if (path === 'embed' || path.endsWith('embeddings')) return 'embeddings';
   // Of an endpoint that runs elsewhere and is of no known kind only its host knows more.

@@ -6,10 +6,11 @@ import { heap } from './heap.mjs';
 import { http } from './http.mjs';
 import { nats } from './nats.mjs';
 import { snapshot } from './snapshot.mjs';
+import { storm } from './storm.mjs';
 import { stream } from './stream.mjs';
 import { window } from './window.mjs';
 
-const benches = { actor, heap, http, nats, stream, bodies, cancel, window, snapshot };
+const benches = { actor, heap, http, nats, stream, bodies, cancel, window, storm, snapshot };
 const names = process.argv.slice(2);
 for (const name of names.length > 0 ? names : Object.keys(benches)) {
   const bench = benches[name];

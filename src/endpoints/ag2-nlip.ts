@@ -146,7 +146,9 @@ class Ag2NlipEndpoint implements Endpoint {
           headers: { 'content-type': 'application/json', accept: 'application/json' },
           ...{ signal: job.signal, headersTimeoutMs: limitMs, idleTimeoutMs: limitMs },
           sent: () => job.sent(),
-          answered: () => job.answered(),
+          answered: (status) => {
+            if (status < 300) job.answered();
+          },
         });
         if (reply.status >= 200 && reply.status < 300) return textOf(reply.body, url.origin);
         failure = new NlipFailure(`${url.origin} answered with HTTP ${reply.status}`, reply.status);

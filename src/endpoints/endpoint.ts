@@ -47,7 +47,7 @@ export interface EndpointJob {
   readonly abortSource?: AbortSource;
   /** To be called when the request has been handed to an open connection or a running child: the limit's window starts here. */
   sent(): void;
-  /** To be called when the upstream began to answer (response headers, first output). */
+  /** To be called when the upstream began to answer (response headers of a success, first output). A refusal is no answer. */
   answered(): void;
   /** Takes what the upstream said and no chunk can carry, such as an event of a newer version. Synchronous, must not throw. */
   journal?(entry: UpstreamNote): void;

@@ -133,7 +133,9 @@ export class HttpEndpoint implements Endpoint {
         headersTimeoutMs: this.#timeoutMs,
         idleTimeoutMs: this.#settings.idleTimeoutMs ?? this.#timeoutMs,
         sent: () => job.sent(),
-        answered: () => job.answered(),
+        answered: (status) => {
+          if (isSuccess(status)) job.answered();
+        },
         reader: (status, headers): BodyReader | null => {
           this.#learn(headers, job);
           if (answer === null || !isStream(status, headers)) return null;
@@ -191,7 +193,7 @@ export class HttpEndpoint implements Endpoint {
           idleTimeoutMs: this.#timeoutMs,
           reader: (status) => (status < 300 && reader !== undefined ? reader : null),
         });
-        if (reply.status < 200 || reply.status > 299) throw new VendorFault(this.#errorIn(reply), undefined);
+        if (!isSuccess(reply.status)) throw new VendorFault(this.#errorIn(reply), undefined);
         return reply;
       },
     };
@@ -206,7 +208,7 @@ export class HttpEndpoint implements Endpoint {
   /** Reads a reply that came in one piece; for a streaming caller it is written out as a stream of one. */
   #read(reply: HttpResponse, answer: Answer | null): EndpointReply {
     const { protocol } = this.#settings;
-    if (reply.status < 200 || reply.status > 299) throw new VendorFault(this.#errorIn(reply), undefined);
+    if (!isSuccess(reply.status)) throw new VendorFault(this.#errorIn(reply), undefined);
     const response = reply.body.length === 0 && reply.status === 204 ? null : (protocol.decode ?? decodeJson)(reply);
     const fault = (protocol.faultIn ?? defaultFault)(response);
     if (fault !== null) throw new VendorFault(fault, response);
@@ -289,8 +291,12 @@ function withoutNames(fields: Fields, names: readonly string[]): Fields {
   return Object.fromEntries(Object.entries(fields).filter(([name]) => !names.includes(name)));
 }
 
+function isSuccess(status: number): boolean {
+  return status >= 200 && status <= 299;
+}
+
 function isStream(status: number, headers: HttpHeaders): boolean {
-  if (status < 200 || status > 299 || status === 204) return false;
+  if (!isSuccess(status) || status === 204) return false;
   const type = String(headers['content-type'] ?? '').toLowerCase();
   return !type.startsWith('application/json') && !type.startsWith('text/html');
 }

@@ -60,7 +60,7 @@ export interface HttpRequest {
   /** Called when the request is handed to an open connection. */
   sent?(): void;
   /** Called when the response headers arrive. */
-  answered?(): void;
+  answered?(status: number): void;
   /** Chooses who takes the body, by status and headers; null collects it. Without it every body is collected. */
   reader?(status: number, headers: HttpHeaders): BodyReader | null;
 }
@@ -133,7 +133,7 @@ export class Exchange implements Dispatcher.DispatchHandler, Flow {
     this.#headers = headers;
     this.#limit(this.#request.idleTimeoutMs ?? defaultIdleTimeoutMs);
     try {
-      this.#request.answered?.();
+      this.#request.answered?.(status);
       this.#reader = this.#request.reader?.(status, headers) ?? null;
     } catch (error) {
       this.#fail(error);

@@ -10,6 +10,7 @@ import { Answer } from './answer.ts';
 import { decodeJson } from './decode-json.ts';
 import type { Endpoint, EndpointConfig, EndpointJob, EndpointReply, Fields } from './endpoint.ts';
 import { mergeFields, withoutField } from './fields.ts';
+import { idempotencyKey } from './idempotency-key.ts';
 import { type Protocol, type SideRequests, VendorFault } from './protocol.ts';
 import { checkRequest } from './request-check.ts';
 import { StreamReader } from './stream-reader.ts';
@@ -36,6 +37,8 @@ export interface HttpEndpointSettings {
   readonly passthrough?: boolean;
   /** Names that are refused or, with `passthrough` and for protocols without a schema, left out of the body. */
   readonly reservedFields?: ReadonlySet<string>;
+  /** Header, in lower case, that tells the vendor which requests are attempts of one call. @defaultValue none */
+  readonly idempotencyHeader?: string;
   /** Told when a request's field was changed or left out because the model does not take it. */
   readonly onWarning?: (message: string) => void;
 }
@@ -50,6 +53,8 @@ export class HttpEndpoint implements Endpoint {
   readonly #origin: string;
   readonly #path: string;
   readonly #timeoutMs: number;
+  /** Absent where the caller sends one of their own. */
+  readonly #idempotencyHeader: string | undefined;
   #client: HttpClient | null = null;
   /** What the headers depend on, and the headers of the latest call: nearly every call has the same. */
   #headersForm = '';
@@ -64,6 +69,10 @@ export class HttpEndpoint implements Endpoint {
     this.#origin = url.origin;
     this.#path = url.pathname + url.search;
     this.#timeoutMs = settings.config.timeout * 1_000;
+    const own = Object.keys(settings.config.defaultHeaders).map((name) => name.toLowerCase());
+    const { idempotencyHeader } = settings;
+    if (idempotencyHeader !== undefined && !own.includes(idempotencyHeader))
+      this.#idempotencyHeader = idempotencyHeader;
   }
 
   prepare(request: Fields): Fields {
@@ -127,7 +136,7 @@ export class HttpEndpoint implements Endpoint {
       const reply = await this.#connect().send({
         origin: this.#origin,
         path: this.#path,
-        headers: this.#headers(resolved.key, contentType, answer !== null),
+        headers: this.#headersOf(job, this.#headers(resolved.key, contentType, answer !== null)),
         body,
         signal: job.abortSource ?? job.signal,
         headersTimeoutMs: this.#timeoutMs,
@@ -254,6 +263,12 @@ export class HttpEndpoint implements Endpoint {
     this.#headersForm = form;
     this.#lastHeaders = Object.assign(headers, defaultHeaders);
     return this.#lastHeaders;
+  }
+
+  /** The headers of one call: those of all, and what its attempts have in common. */
+  #headersOf({ callId }: EndpointJob, headers: Record<string, string>): Record<string, string> {
+    const name = this.#idempotencyHeader;
+    return name === undefined ? headers : { ...headers, [name]: idempotencyKey(callId) };
   }
 
   #learn(headers: HttpHeaders, job: EndpointJob): void {

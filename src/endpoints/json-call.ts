@@ -21,6 +21,7 @@ export interface JsonCallOptions {
   readonly timeout?: number;
   /** @defaultValue false */
   readonly requiresTokens?: boolean;
+  readonly idempotencyHeader?: string;
   readonly transportFields?: readonly string[];
   readonly accept?: (request: Fields) => Fields;
   readonly toWire?: Protocol['toWire'];
@@ -34,7 +35,8 @@ export interface JsonCallOptions {
 /** Makes an endpoint of {@link JsonCallOptions}. */
 export function jsonCall(options: JsonCallOptions): HttpEndpointKind {
   const { path, aliases = [], schema, timeout = 120, requiresTokens = false, view = usageView } = options;
-  const { model, baseUrl, defaultBasePath, transportFields, accept, finishWire, faultIn, around } = options;
+  const { model, baseUrl, defaultBasePath, idempotencyHeader } = options;
+  const { transportFields, accept, finishWire, faultIn, around } = options;
   return {
     path,
     aliases,
@@ -43,6 +45,7 @@ export function jsonCall(options: JsonCallOptions): HttpEndpointKind {
     ...(model === undefined ? {} : { model }),
     ...(baseUrl === undefined ? {} : { baseUrl }),
     ...(defaultBasePath === undefined ? {} : { defaultBasePath }),
+    ...(idempotencyHeader === undefined ? {} : { idempotencyHeader }),
     protocol: {
       schema,
       framing: null,

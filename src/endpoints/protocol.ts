@@ -130,6 +130,8 @@ export interface HttpEndpointKind {
   readonly model?: string;
   /** Environment variable whose value, when set, takes the place of `model`. */
   readonly modelEnv?: string;
+  /** Header that tells the vendor which requests are attempts of one call, where it differs from the provider's. */
+  readonly idempotencyHeader?: string;
   /** Content type of its requests. @defaultValue `application/json`; null leaves it to the body's encoding */
   readonly contentType?: string | null;
   /** Base URL, where it differs from the provider's. */

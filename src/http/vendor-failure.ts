@@ -25,6 +25,8 @@ const filterWords = /content_filter|content_policy|content policy|moderation|res
 const overloadWords = /overloaded|engine_overloaded|capacity_exceeded/i;
 /** NVIDIA says so as plain text, under any status. */
 const exhaustedMessage = /^ResourceExhausted|total request limit reached/i;
+/** Firecrawl's 409, "Idempotency key already used": an attempt before this one was taken. */
+const usedKeyWords = /idempotency[ _-]?key/i;
 const rateWords = /rate_limit_(error|exceeded)/i;
 const badKeyWords =
   /api[ _-]?key (is )?(not valid|invalid)|invalid[ _]api[ _]key|incorrect api key|API_KEY_INVALID|authentication_error/i;
@@ -57,7 +59,7 @@ export function vendorFailure(error: VendorError, context: FailureContext): Fail
     ...(retryAfterMs === null ? {} : { retryAfterMs }),
   };
   const kind = kindOf(error);
-  const retry = kind === 'conflict' ? true : shouldRetry(error);
+  const retry = shouldRetry(error) ?? (kind === 'conflict' ? !usedKeyWords.test(words) : null);
   const more = retry === null ? details : { ...details, retryable: retry };
   switch (kind) {
     case 'conflict':

@@ -68,6 +68,7 @@ export function buildEndpoint({ provider, kind }: EndpointMatch, options: Endpoi
     kwargs: kwargsOf(kind, options),
   };
   const idleTimeout = positive('idleTimeout', options.idleTimeout);
+  const idempotencyHeader = kind.idempotencyHeader ?? provider.idempotencyHeader;
   return new HttpEndpoint({
     config,
     protocol: kind.protocol,
@@ -75,6 +76,7 @@ export function buildEndpoint({ provider, kind }: EndpointMatch, options: Endpoi
     client: { ...policy, ...(options.dispatcher === undefined ? {} : { dispatcher: options.dispatcher }) },
     passthrough,
     reservedFields,
+    ...(idempotencyHeader === null ? {} : { idempotencyHeader }),
     ...(idleTimeout === undefined ? {} : { idleTimeoutMs: idleTimeout * 1_000 }),
     ...(options.onWarning === undefined ? {} : { onWarning: options.onWarning }),
   });

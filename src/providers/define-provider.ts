@@ -34,6 +34,8 @@ export interface Provider<Name extends string = string> {
   readonly authType: 'bearer' | 'x-api-key' | 'none';
   readonly keyPolicy: KeyPolicy;
   readonly defaultHeaders: Readonly<Record<string, string>>;
+  /** Header that tells the vendor which requests are attempts of one call; null where it takes none. */
+  readonly idempotencyHeader: string | null;
   /** In order of preference: the first one answers when nothing particular is asked for. Never empty. */
   readonly endpoints: readonly EndpointKind[];
 }
@@ -56,6 +58,8 @@ export interface ProviderDefinition<Name extends string> {
   /** @defaultValue `required` where there is a key variable, else `none` */
   readonly keyPolicy?: KeyPolicy;
   readonly defaultHeaders?: Readonly<Record<string, string>>;
+  /** @defaultValue none is sent */
+  readonly idempotencyHeader?: string;
   readonly endpoints: readonly EndpointKind[];
 }
 
@@ -80,6 +84,7 @@ export function defineProvider<const Name extends string>(definition: ProviderDe
     authType: definition.authType ?? (keyed ? 'bearer' : 'none'),
     keyPolicy: definition.keyPolicy ?? (keyed ? 'required' : 'none'),
     defaultHeaders: definition.defaultHeaders ?? {},
+    idempotencyHeader: definition.idempotencyHeader ?? null,
     endpoints,
   };
 }

@@ -11,7 +11,11 @@ const accept = (request: Fields): Fields => camelCaseFields(request, new Set(['s
 /**
  * Firecrawl, which fetches pages. A crawl goes on after its request has been answered; with `poll: true` the call waits for it.
  *
+ * A crawl that was begun is not begun a second time when the answer to its request is lost: the next attempt is refused with 409, "Idempotency
+ * key already used".
+ *
  * @see {@link https://docs.firecrawl.dev/api-reference/v1-introduction} (read 2026-11)
+ * @see {@link https://github.com/firecrawl/firecrawl/blob/main/apps/api/src/routes/v1.ts} for the endpoints that take a key (read 2026-11)
  */
 export const firecrawl = defineProvider({
   name: 'firecrawl',
@@ -34,6 +38,7 @@ export const firecrawl = defineProvider({
       }),
       accept,
       faultIn,
+      idempotencyHeader: 'x-idempotency-key',
       transportFields: ['poll'],
       around: pollCrawl,
     }),

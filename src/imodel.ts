@@ -12,13 +12,11 @@ import type { ModelState } from '../schemas/state.ts';
 import type { Bus } from './bus/bus.ts';
 import type { Endpoint, Fields } from './endpoints/endpoint.ts';
 import { withoutField } from './endpoints/fields.ts';
-import { IModelError, printValue, toFailure } from './errors.ts';
-import { ChunkHandling, type StreamingProcessFunc } from './hooks/chunk-handling.ts';
-import type { PreEventCreateHook } from './hooks/hook.ts';
+import { IModelError, printValue } from './errors.ts';
 import { takeOverrides } from './hooks/overrides.ts';
 import { asRegistry, type HookRegistry } from './hooks/registry.ts';
 import type { CopyOptions, IModelFunctions, IModelOptions } from './imodel-options.ts';
-import { ApiCalling } from './runtime/api-calling.ts';
+import { ApiCalling, type PreparedRequest } from './runtime/api-calling.ts';
 import { checked, checkedCallOptions, clonedMetadata, refuseNoRequest } from './runtime/checked.ts';
 import { ChunkBuffer, discardingSink } from './runtime/chunk-buffer.ts';
 import { createId } from './runtime/create-id.ts';
@@ -28,7 +26,7 @@ import { LiveModel } from './runtime/live-model.ts';
 import { stateOf } from './runtime/model-state.ts';
 import { ModelStream } from './runtime/model-stream.ts';
 import { limitsOf, resilienceOf } from './runtime/policies.ts';
-import { callClassOf, createAfterHook } from './runtime/pre-create.ts';
+import { callClassOf, createAfterHooks } from './runtime/pre-create.ts';
 import { type FromDictOptions, namingPath, readModel } from './runtime/read-model.ts';
 import { resolveEndpoint, splitOptions } from './runtime/resolve-endpoint.ts';
 import { type ServedModel, serveModel } from './runtime/serve.ts';
@@ -63,8 +61,7 @@ export class iModel implements AsyncDisposable {
   /** Whether a failure of a hook ends its call, unless the call says otherwise. */
   readonly exitHook: boolean;
   readonly #live: LiveModel;
-  readonly #process: StreamingProcessFunc | null;
-  readonly #settings: ModelOptions;
+  #settings: ModelOptions;
   readonly #functions: IModelFunctions;
   /** Fallbacks that were made here. */
   readonly #owned: iModel[] = [];
@@ -82,7 +79,6 @@ export class iModel implements AsyncDisposable {
     this.id = settings.id ?? createId();
     this.createdAt = settings.createdAt ?? clock.now() / 1_000;
     this.providerMetadata = clonedMetadata(settings.providerMetadata ?? {});
-    this.#process = functions.streamingProcessFunc ?? null;
     this.endpoint = resolveEndpoint(settings, functions, provider);
     this.hookRegistry = asRegistry(functions.hookRegistry);
     this.exitHook = settings.exitHook ?? false;
@@ -94,6 +90,9 @@ export class iModel implements AsyncDisposable {
       resilience: resilienceOf(settings, this.endpoint),
       fallback: { models: this.fallbacks, codes: settings.fallbackOn ?? [] },
       hooks: this.hookRegistry,
+      busHooks: settings.hooks ?? [],
+      process: functions.streamingProcessFunc ?? null,
+      prepare: (request) => this.#prepare(request),
       exitHook: this.exitHook,
       random: Math.random,
       clock,
@@ -103,6 +102,7 @@ export class iModel implements AsyncDisposable {
         if (this.endpoint.sessionId === undefined) this.providerMetadata.session_id = sessionId;
       },
     });
+    if (functions.bus !== undefined) this.#live.busHooks?.attach(functions.bus);
     this.#settings = settings;
     this.#functions = functions;
     const { session_id: sessionId } = this.providerMetadata;
@@ -256,6 +256,12 @@ export class iModel implements AsyncDisposable {
     return this.#live.findCall(callId) ?? this.restoredCalls.find(({ id }) => id === callId);
   }
 
+  /** Takes on other limits at once, for calls that wait too. @param limits - Options that bound calls; those that are undefined have their defaults. @internal */
+  setLimits(limits: Partial<ModelOptions>): void {
+    this.#settings = { ...this.#settings, ...limits };
+    this.#live.setLimits(limitsOf(this.#settings, this.endpoint));
+  }
+
   /** The actor behind it. @internal */
   get live(): LiveModel {
     return this.#live;
@@ -273,23 +279,12 @@ export class iModel implements AsyncDisposable {
   createApiCalling(request: Fields = {}, options: Pick<CallOptions, 'callId'> = {}): ApiCalling {
     checkedCallOptions(options);
     refuseNoRequest(request);
-    let transport = noTransport;
     const { request: own, overrides } = takeOverrides(request);
-    let body = own;
-    for (const name of this.endpoint.transportFields) {
-      if (!(name in own)) continue;
-      transport = { ...transport, [name]: own[name] };
-      body = withoutField(body, name);
-    }
-    // An endpoint that keeps sessions resumes by itself.
-    if (this.isCli && this.endpoint.sessionId === undefined && this.providerSessionId !== null) {
-      if (body.resume === undefined && body.session_id === undefined)
-        body = { ...body, resume: this.providerSessionId };
-    }
+    const { payload, transport, body } = this.#prepare(own);
     const callClass = callClassOf(overrides);
-    const call = this.#live.createCall(this.endpoint.prepare(body), transport, options.callId, undefined, callClass);
+    const call = this.#live.createCall(payload, transport, options.callId, undefined, callClass);
     if (overrides !== null) this.#live.attachHooks(call, overrides);
-    if (this.fallbacks.length > 0) call.request = structuredClone(body);
+    if (this.fallbacks.length > 0 || this.#live.busHooks?.showsRequests === true) call.request = structuredClone(body);
     return call;
   }
 
@@ -320,9 +315,7 @@ export class iModel implements AsyncDisposable {
       refuseNoRequest(request);
       this.#refuseUsedId(settings.callId);
       const own = withoutField(request, 'stream');
-      if (this.hookRegistry.registered.hooks.pre_event_create === undefined) {
-        return this.#run(this.createApiCalling(own, settings), settings);
-      }
+      if (!this.#live.asksBeforeCreation) return this.#run(this.createApiCalling(own, settings), settings);
       return this.#create(own, settings).then((call) => this.#run(call, settings));
     } catch (error) {
       return Promise.reject(error);
@@ -349,15 +342,14 @@ export class iModel implements AsyncDisposable {
       call = this.createApiCalling({ ...request, stream: true }, settings);
     }
     const buffer = new ChunkBuffer(streamBufferSize, () => stream.call.chunkArrived(this.#live.clock.now()));
-    const stream = new ModelStream(call, buffer, this.#chunkHandling());
+    const stream = new ModelStream(call, buffer);
     const begin = (own: ApiCalling): void => {
       own.sink = this.#live.keepsChunks ? new KeptSink(buffer) : buffer;
       own.onEnd(() => buffer.close());
       this.#live.submit(own, settings);
     };
-    const hook = this.hookRegistry.registered.hooks.pre_event_create;
-    if (request instanceof ApiCalling || hook === undefined) begin(call);
-    else this.#beginAfterHook(stream, hook, { ...request, stream: true }, settings, begin);
+    if (request instanceof ApiCalling || !this.#live.asksBeforeCreation) begin(call);
+    else this.#beginAfterHooks(stream, { ...request, stream: true }, settings, begin);
     return stream;
   }
 
@@ -433,19 +425,36 @@ export class iModel implements AsyncDisposable {
     });
   }
 
-  /** Makes a call once the hook before creation has been asked, where there is one. */
-  async #create(request: Fields, options: Pick<CallOptions, 'callId' | 'signal'>): Promise<ApiCalling> {
-    const hook = this.hookRegistry.registered.hooks.pre_event_create;
-    const create = (): ApiCalling => this.createApiCalling(request, options);
-    if (hook === undefined) return create();
+  /** What an endpoint makes of a request, without what is said of hooks. */
+  #prepare(request: Fields): PreparedRequest {
+    let transport = noTransport;
+    let body = request;
+    for (const name of this.endpoint.transportFields) {
+      if (!(name in request)) continue;
+      transport = { ...transport, [name]: request[name] };
+      body = withoutField(body, name);
+    }
+    // An endpoint that keeps sessions resumes by itself.
+    if (this.isCli && this.endpoint.sessionId === undefined && this.providerSessionId !== null) {
+      if (body.resume === undefined && body.session_id === undefined)
+        body = { ...body, resume: this.providerSessionId };
+    }
+    return { payload: this.endpoint.prepare(body), transport, body };
+  }
+
+  /** Makes a call once those have been asked who are to be asked before its creation. */
+  async #create(
+    request: Fields,
+    { callId, signal: stop, caller }: Pick<CallOptions, 'callId' | 'signal' | 'caller'>,
+  ): Promise<ApiCalling> {
+    const create = (): ApiCalling => this.createApiCalling(request, callId === undefined ? {} : { callId });
     const { request: own, overrides } = takeOverrides(request);
-    return createAfterHook({ live: this.#live, hook, request: own, overrides, create, stop: options.signal });
+    return createAfterHooks({ live: this.#live, request: own, overrides, create, stop, caller });
   }
 
   /** A stream carries its call from the start, so that it is there before the hook; the hook's word comes before anything is sent. */
-  #beginAfterHook(
+  #beginAfterHooks(
     stream: ModelStream,
-    hook: PreEventCreateHook,
     request: Fields,
     options: CallOptions,
     begin: (call: ApiCalling) => void,
@@ -459,31 +468,18 @@ export class iModel implements AsyncDisposable {
     };
     const { request: own, overrides } = takeOverrides(request);
     const create = (): ApiCalling => call;
-    const done = createAfterHook({ live: this.#live, hook, request: own, overrides, create, stop: signal }).then(
-      (created) => {
-        stop.signal.throwIfAborted();
-        if (created.row !== null) throw IModelError.of('conflict', `Call ${created.id} was started before`, {});
-        stream.replaceCall(created);
-        begin(created);
-      },
-    );
+    const { caller } = options;
+    const asked = createAfterHooks({ live: this.#live, request: own, overrides, create, stop: signal, caller });
+    const done = asked.then((created) => {
+      stop.signal.throwIfAborted();
+      if (created.row !== null) throw IModelError.of('conflict', `Call ${created.id} was started before`, {});
+      stream.replaceCall(created);
+      begin(created);
+    });
     const settled = done.catch(refuse);
     stream.beginAfter({
       done: settled,
       stop: () => stop.abort(IModelError.of('cancelled', 'The reader left the stream', {})),
-    });
-  }
-
-  /** What changes the chunks of a stream that begins now; null when nothing does. */
-  #chunkHandling(): ChunkHandling | null {
-    const { handlers } = this.hookRegistry.registered;
-    if (handlers.size === 0 && this.#process === null) return null;
-    return new ChunkHandling({
-      handlers,
-      process: this.#process,
-      exit: this.exitHook,
-      report: (hook, error, call) =>
-        this.#live.events.report('hook', { hook, call_id: call.id, failure: toFailure(error) }),
     });
   }
 

@@ -92,10 +92,14 @@ export const subjects = {
   events: (id: string, type: string) => `${of(id)}.events.${checkToken(type, 'type')}`,
   /** Pattern for all events of one iModel, or of all. */
   everyEvent: (id?: string) => `imodel.${id === undefined ? '*' : checkToken(id, 'id')}.events.>`,
-  /** Request to an interceptor. */
-  hooks: (id: string, point: string) => `${of(id)}.hooks.${checkToken(point, 'point')}`,
-  /** Pattern for all hook points of one iModel, or of all. */
-  everyHook: (id?: string) => `imodel.${id === undefined ? '*' : checkToken(id, 'id')}.hooks.*`,
+  /** Request to an interceptor; with a name where there are several at one point. */
+  hooks: (id: string, point: string, name?: string) =>
+    `${of(id)}.hooks.${checkToken(point, 'point')}${name === undefined ? '' : `.${checkToken(name, 'name')}`}`,
+  /** Pattern for one hook, of one iModel or of all. */
+  hooksAt: (point: string, name?: string, id?: string) =>
+    `imodel.${id === undefined ? '*' : checkToken(id, 'id')}.hooks.${checkToken(point, 'point')}${name === undefined ? '' : `.${checkToken(name, 'name')}`}`,
+  /** Pattern for all hooks of one iModel, or of all. */
+  everyHook: (id?: string) => `imodel.${id === undefined ? '*' : checkToken(id, 'id')}.hooks.>`,
   /** Request to an endpoint actor. */
   endpointCall: (name: string) => `${ofEndpoint(name)}.call`,
   /** To one host of an endpoint actor: credit, resume. */

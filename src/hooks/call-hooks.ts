@@ -2,6 +2,7 @@ import type { Clock } from '../../actors/clock.ts';
 import type { CallOutcome, HookPoint } from '../../schemas/hook.ts';
 import { IModelError, toFailure } from '../errors.ts';
 import type { ApiCalling } from '../runtime/api-calling.ts';
+import type { BusHooks } from './bus-hooks.ts';
 import { HookEvent, isCancellation } from './hook-event.ts';
 import type { HookOverrides } from './overrides.ts';
 import type { RegisteredHooks } from './registry.ts';
@@ -12,6 +13,8 @@ const teardownGrace = 5;
 /** What the hooks of a call work with. */
 export interface CallHooksOptions {
   readonly registered: RegisteredHooks;
+  /** The hooks on the bus, asked after those in this process; null without any. */
+  readonly onBus: BusHooks | null;
   readonly overrides: HookOverrides | null;
   /** The iModel's `exitHook`. */
   readonly exit: boolean;
@@ -31,7 +34,8 @@ export class CallHooks {
   }
 
   has(point: HookPoint): boolean {
-    return this.options.registered.hooks[point] !== undefined;
+    const { registered, onBus } = this.options;
+    return registered.hooks[point] !== undefined || onBus?.asksAt(point) === true;
   }
 
   /** The same hooks for another call. */
@@ -40,7 +44,7 @@ export class CallHooks {
   }
 
   /**
-   * Asks the pre hook.
+   * Asks the pre hook, then those on the bus, which may change the call or answer in the vendor's place.
    *
    * @throws IModelError `vetoed` with the hook's error as cause, `timed_out` in phase `hook`, `cancelled` when it took the call back; what
    * `stop` was aborted with.
@@ -53,22 +57,38 @@ export class CallHooks {
       stop.throwIfAborted();
       if (event.error !== null) throw refusalBy(event);
     }
+    await this.options.onBus?.before('pre_invocation', call, stop);
   }
 
   /**
-   * Tells the post hook how the call ends.
+   * Tells the post hook how the call ends, then those on the bus.
    *
    * @returns Why a call that completed has failed after all; null when it stays as it is.
    */
   async after(call: ApiCalling, outcome: CallOutcome, stop: AbortSignal): Promise<IModelError | null> {
     const isTeardown = outcome === 'cancelled' || outcome === 'aborted' || outcome === 'closed';
-    const event = this.#event('post_invocation', call, stop, isTeardown ? teardownGrace : Number.POSITIVE_INFINITY);
+    const grace = isTeardown ? teardownGrace : Number.POSITIVE_INFINITY;
+    const spoiled = await this.#afterInProcess(call, outcome, stop, grace);
+    const { onBus } = this.options;
+    if (onBus === null) return spoiled;
+    const refusal = await onBus.after(call, outcome, stop, grace * 1_000);
+    if (refusal !== null) record(call, 'hook_errors', { hook: 'post_invocation', ...said(refusal) });
+    return spoiled ?? refusal;
+  }
+
+  async #afterInProcess(
+    call: ApiCalling,
+    outcome: CallOutcome,
+    stop: AbortSignal,
+    grace: number,
+  ): Promise<IModelError | null> {
+    const event = this.#event('post_invocation', call, stop, grace);
     if (event === null) return null;
     await event.invoke();
     this.#tell(event, call);
     if (event.error === null) return null;
     const error = refusalBy(event);
-    record(call, 'hook_errors', { hook: event.point, code: error.code, message: error.message });
+    record(call, 'hook_errors', { hook: event.point, ...said(error) });
     return event.exit && outcome === 'completed' ? error : null;
   }
 
@@ -110,6 +130,10 @@ export function refusalBy(event: HookEvent): IModelError {
     return IModelError.of('cancelled', `The hook ${point} took the call back: ${message}`, {}, { cause: error });
   }
   return IModelError.of('vetoed', `The hook ${point} threw: ${message}`, { hook: point }, { cause: error });
+}
+
+function said({ code, message }: IModelError): { readonly code: string; readonly message: string } {
+  return { code, message };
 }
 
 /** Adds a line to one of the lists that a call's metadata keep of its hooks. */

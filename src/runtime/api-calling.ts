@@ -8,6 +8,7 @@ import type { LiveCall } from '../../schemas/live-state.ts';
 import type { ChunkSink, EndpointReply, Fields } from '../endpoints/endpoint.ts';
 import { IModelError } from '../errors.ts';
 import type { CallHooks } from '../hooks/call-hooks.ts';
+import type { ChunkOutlet } from '../hooks/chunk-outlet.ts';
 import type { CallEntry } from './call-entry.ts';
 import { writeError, writeValue } from './written.ts';
 
@@ -22,6 +23,18 @@ export interface CallOwner {
   fail(call: ApiCalling, error: unknown): void;
   /** A new call of the same owner with this payload. */
   renew(call: ApiCalling, payload: Fields, transport: Fields, metadata: Record<string, unknown>): ApiCalling;
+  /** What a call would be sent with for this request. @throws IModelError `invalid_request` */
+  prepare(request: Fields): PreparedRequest;
+}
+
+/** A request as its endpoint has taken it. @internal */
+export interface PreparedRequest {
+  /** The body that is sent. */
+  readonly payload: Fields;
+  /** What travels beside it. */
+  readonly transport: Fields;
+  /** The request without what travels beside the body. */
+  readonly body: Fields;
 }
 
 /** How an outcome is written. @internal */
@@ -60,10 +73,6 @@ export interface CallTiming {
 export class ApiCalling {
   /** What it is cancelled, resumed and looked up by: 1 to 64 of `[A-Za-z0-9_-]`; a UUIDv4 unless its caller chose one. */
   readonly id: string;
-  /** The body that is or would be sent: request over defaults, in the vendor's fields. */
-  readonly payload: Fields;
-  /** Values that travel beside the body, such as a file. */
-  readonly transport: Fields;
   /** Where chunks go; null for a one-shot call. @internal */
   sink: ChunkSink | null = null;
   /** The W3C trace context it belongs to, as headers; null without one. @internal */
@@ -74,6 +83,10 @@ export class ApiCalling {
   chunks = 0;
   /** What its caller asked for, kept where another model may have to be asked. @internal */
   request: Fields | null = null;
+  /** What its chunks pass on their way to the reader; null for most calls. @internal */
+  outlet: ChunkOutlet | null = null;
+  /** What a hook has answered in the vendor's place. @internal */
+  given: EndpointReply | null = null;
   /** What runs before and after it; null for most calls. @internal */
   hooks: CallHooks | null = null;
   /** What runs for it at the moment. @internal */
@@ -87,6 +100,8 @@ export class ApiCalling {
   /** What its canceller gave as the reason. @internal */
   cause: unknown = null;
 
+  #payload: Fields;
+  #transport: Fields;
   readonly #createdAtMs: number;
   readonly #owner: CallOwner;
   /** Made when somebody looks. */
@@ -109,11 +124,26 @@ export class ApiCalling {
   /** @internal */
   constructor(init: CallInit) {
     this.id = init.id;
-    this.payload = init.payload;
-    this.transport = init.transport;
+    this.#payload = init.payload;
+    this.#transport = init.transport;
     this.#metadata = init.metadata ?? null;
     this.#createdAtMs = init.createdAtMs;
     this.#owner = init.owner;
+  }
+
+  /** The body that is or would be sent: request over defaults, in the vendor's fields. */
+  get payload(): Fields {
+    return this.#payload;
+  }
+
+  /** Values that travel beside the body, such as a file. */
+  get transport(): Fields {
+    return this.#transport;
+  }
+
+  /** Whether its answer comes in chunks. @internal */
+  get isStreamed(): boolean {
+    return this.sink !== null || (this.request ?? this.#payload).stream === true;
   }
 
   /** The caller's own notes; written into {@link toDict}. */
@@ -324,6 +354,23 @@ export class ApiCalling {
     this.#failure = failure;
     this.#decidedAt = at;
     this.#ending = error;
+  }
+
+  /** Goes on with another request; what travels beside its body stays unless it is named. @throws IModelError `invalid_request` @internal */
+  replaceRequest(request: Fields): void {
+    const { payload, transport, body } = this.#owner.prepare(this.isStreamed ? { ...request, stream: true } : request);
+    this.#payload = payload;
+    this.#transport = { ...this.#transport, ...transport };
+    this.request = body;
+  }
+
+  /** Takes on what another call, made for this one, would have sent. @internal */
+  takeOver({ payload, transport, request, metadata, hooks }: ApiCalling): void {
+    this.#payload = payload;
+    this.#transport = transport;
+    this.request = request;
+    this.hooks = hooks;
+    Object.assign(this.metadata, metadata);
   }
 
   /** Whether this iModel made it. @internal */

@@ -28,7 +28,7 @@ export class CallRun implements EndpointJob, AbortSource {
   constructor(call: ApiCalling, listener: CallRunListener) {
     this.call = call;
     this.#listener = listener;
-    this.#guard = call.sink === null ? null : new FirstChunkGuard(call, call.sink);
+    this.#guard = call.sink === null ? null : new FirstChunkGuard(call, call.outlet ?? call.sink);
     this.sink = this.#guard;
   }
 

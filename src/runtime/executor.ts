@@ -6,11 +6,13 @@ import type { Failure } from '../../schemas/failure.ts';
 import type { CallOutcome } from '../../schemas/hook.ts';
 import type { Endpoint, EndpointReply } from '../endpoints/endpoint.ts';
 import { IModelError, toFailure } from '../errors.ts';
+import type { ChunkOutlet } from '../hooks/chunk-outlet.ts';
 import type { ApiCalling } from './api-calling.ts';
 import type { CallEntry, Running } from './call-entry.ts';
 import { CallRun } from './call-run.ts';
 import type { EndpointStanding } from './endpoint-standing.ts';
 import { type FallbackPolicy, isWorthFallback, Rescue } from './fallback.ts';
+import { writeAnswer } from './given-answer.ts';
 import { HookedRun } from './hooked-run.ts';
 
 /** How long an endpoint may take to tear its transport down before the call ends without it, in milliseconds. */
@@ -139,6 +141,7 @@ export class Executor implements DispatcherEffects {
     const { clock, endpoint } = this.#options;
     const graceMs = endpoint.stopGraceMs ?? stopGraceMs;
     entry.graceTimer = clock.setTimeout(() => this.#settle(row, entry, failure, null), graceMs);
+    callOf(row).outlet?.stop(new IModelError(failure));
     entry.running.stop(failure);
   }
 
@@ -163,12 +166,18 @@ export class Executor implements DispatcherEffects {
     } catch (error) {
       reply = Promise.reject(error);
     }
+    if (call.outlet !== null) reply = passedOn(reply, call, call.outlet);
     const failed = (error: unknown): void => {
       entry.error = error;
-      const partial = IModelError.is(error) ? error.partial : undefined;
-      if (partial !== undefined) call.bring(partial);
+      const received = IModelError.is(error) ? error.partial : undefined;
+      const partial = received === undefined ? undefined : (call.outlet?.amend(received) ?? received);
+      if (partial !== undefined) {
+        call.bring(partial);
+        // The error is its reader's to look into.
+        (error as IModelError).partial = partial;
+      }
       const failure = toFailure(error);
-      if (running.isVetoed !== true) standing?.note(failure);
+      if (running.isVetoed !== true && failure.code !== 'vetoed') standing?.note(failure);
       this.#settle(row, entry, failure, partial?.view.usage?.totalTokens ?? null);
     };
     reply.then((brought) => {
@@ -212,6 +221,26 @@ function after(
     if (attempt.aborted) throw attempt.reason;
     return begin();
   };
+}
+
+/** Ends when the reader has what its hooks let through, with as much of the reply as that reader may know. */
+async function passedOn(reply: Promise<EndpointReply>, call: ApiCalling, outlet: ChunkOutlet): Promise<EndpointReply> {
+  let brought: EndpointReply;
+  try {
+    brought = await reply;
+  } catch (error) {
+    // What came before the failure is judged all the same; that it failed is what the reader is told.
+    await outlet.finish().catch(() => {});
+    throw error;
+  }
+  if (call.sink === null) writeAnswer(outlet, brought.view);
+  try {
+    await outlet.finish();
+  } catch (error) {
+    if (IModelError.is(error)) error.partial = outlet.amend(brought);
+    throw error;
+  }
+  return outlet.amend(brought);
 }
 
 function callOf(row: CallRow): ApiCalling {

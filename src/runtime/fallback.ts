@@ -90,7 +90,7 @@ export class Rescue {
     const { model: _model, ...request } = this.#call.request ?? this.#call.payload;
     const inner = model.createApiCalling(request);
     this.#inner = inner;
-    const { sink } = this.#call;
+    const sink = this.#call.sink === null ? null : (this.#call.outlet ?? this.#call.sink);
     if (sink !== null) {
       inner.sink = {
         write: (chunk) => {

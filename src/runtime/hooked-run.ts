@@ -4,6 +4,7 @@ import { IModelError } from '../errors.ts';
 import type { CallHooks } from '../hooks/call-hooks.ts';
 import type { ApiCalling } from './api-calling.ts';
 import type { CallRun } from './call-run.ts';
+import { giveAnswer } from './given-answer.ts';
 
 /** The first attempt of a call that has hooks: its pre hook, and then what it lets pass. */
 export class HookedRun {
@@ -42,7 +43,8 @@ export class HookedRun {
       }
     }
     this.#hooks.passed = true;
-    return endpoint.run(this.#run);
+    const { given } = this.#call;
+    return given === null ? endpoint.run(this.#run) : giveAnswer(this.#run.sink, given);
   }
 
   stop(failure: Failure): void {

@@ -11,19 +11,24 @@ import { restoreRow } from '../../actors/dispatcher-state.ts';
 import type { DispatcherView } from '../../actors/dispatcher-view.ts';
 import { type ModelActor, type ModelRegions, modelMachine, modeOf } from '../../actors/imodel.ts';
 import { type Failure, failureOf } from '../../schemas/failure.ts';
-import type { CallOptions } from '../../schemas/imodel.ts';
+import type { AskedHookOptions, CallOptions } from '../../schemas/imodel.ts';
 import type { LiveState } from '../../schemas/live-state.ts';
 import type { ControlRequest } from '../../schemas/wire.ts';
 import type { Endpoint, Fields } from '../endpoints/endpoint.ts';
 import { IModelError, toFailure } from '../errors.ts';
+import { BusHooks } from '../hooks/bus-hooks.ts';
 import { CallHooks } from '../hooks/call-hooks.ts';
+import { ChunkHandling, type StreamingProcessFunc } from '../hooks/chunk-handling.ts';
+import { ChunkOutlet } from '../hooks/chunk-outlet.ts';
 import type { CallClass } from '../hooks/hook.ts';
 import type { HookOverrides } from '../hooks/overrides.ts';
 import type { HookRegistry } from '../hooks/registry.ts';
-import { ApiCalling, type CallOwner } from './api-calling.ts';
+import { ApiCalling, type CallOwner, type PreparedRequest } from './api-calling.ts';
+import { discardingSink } from './chunk-buffer.ts';
 import { EndpointStanding } from './endpoint-standing.ts';
 import { Executor, type ExecutorObserver } from './executor.ts';
 import type { FallbackPolicy } from './fallback.ts';
+import { limitsOnly } from './limits-only.ts';
 import { readLiveCall, writeLiveCall } from './live-calls.ts';
 import { ModelEvents } from './model-events.ts';
 
@@ -35,6 +40,12 @@ export interface LiveModelOptions {
   readonly resilience: ResiliencePolicy;
   readonly fallback: FallbackPolicy;
   readonly hooks: HookRegistry;
+  /** The hooks on the bus that it asks. */
+  readonly busHooks: readonly AskedHookOptions[];
+  /** Runs for the chunks of streams that have no handler. */
+  readonly process: StreamingProcessFunc | null;
+  /** Takes a request as one from a caller. */
+  readonly prepare: (request: Fields) => PreparedRequest;
   /** Whether a hook's failure ends its call, unless the call says otherwise. */
   readonly exitHook: boolean;
   readonly random: () => number;
@@ -76,7 +87,11 @@ export class LiveModel implements CallOwner, ExecutorObserver {
   restoredCalls: readonly ApiCalling[] = [];
   readonly #createId: () => string;
   readonly hooks: HookRegistry;
+  /** Null for most models. */
+  readonly busHooks: BusHooks | null;
   readonly exitHook: boolean;
+  readonly #process: StreamingProcessFunc | null;
+  readonly #prepare: (request: Fields) => PreparedRequest;
   readonly #actor: ModelActor;
   readonly #send: (event: DispatcherEvent) => void;
   readonly #dispatcher: Dispatcher;
@@ -95,6 +110,9 @@ export class LiveModel implements CallOwner, ExecutorObserver {
     this.#createId = options.createId;
     this.hooks = options.hooks;
     this.exitHook = options.exitHook;
+    this.busHooks = this.#busHooks(options.busHooks);
+    this.#process = options.process;
+    this.#prepare = options.prepare;
     const { clock, endpoint, limits, resilience, fallback, random, onSession } = options;
     const executor = new Executor({ endpoint, standing: this.standing, fallback, clock, observer: this, onSession });
     this.#actor = createActor(modelMachine, {
@@ -153,15 +171,62 @@ export class LiveModel implements CallOwner, ExecutorObserver {
     return this.createCall(payload, transport, undefined, metadata, call.constructor as CallClass);
   }
 
+  prepare(request: Fields): PreparedRequest {
+    return this.#prepare(request);
+  }
+
+  /** Whether somebody is to be asked before a call is made. */
+  get asksBeforeCreation(): boolean {
+    return (
+      this.hooks.registered.hooks.pre_event_create !== undefined || this.busHooks?.asksAt('pre_event_create') === true
+    );
+  }
+
   /** Gives a call the hooks that are registered now, unless it has its own; none when there are none. */
   attachHooks(call: ApiCalling, overrides: HookOverrides | null = null): void {
-    if (call.hooks !== null || this.hooks.isEmpty) return;
+    if (call.hooks !== null || (this.hooks.isEmpty && this.busHooks === null)) return;
     call.hooks = new CallHooks({
       registered: this.hooks.registered,
+      onBus: this.busHooks,
       overrides,
       exit: this.exitHook,
       clock: this.clock,
       report: (event, hooked) => this.events.hook(event, hooked),
+    });
+  }
+
+  /** Puts between a call and its reader what sees or changes its chunks, as it is now; nothing when there is nothing. */
+  #placeOutlet(call: ApiCalling): void {
+    const { handlers } = this.hooks.registered;
+    const isRead = call.sink !== null && call.sink !== discardingSink;
+    const isHandled = isRead && (handlers.size > 0 || this.#process !== null);
+    const busHooks = this.busHooks?.asksAt('chunk') === true ? this.busHooks : null;
+    if (!isHandled && busHooks === null) return;
+    const handling = new ChunkHandling({
+      handlers,
+      process: this.#process,
+      exit: this.exitHook,
+      report: (hook, error, handled) =>
+        this.events.report('hook', { hook, call_id: handled.id, failure: toFailure(error) }),
+    });
+    call.outlet = new ChunkOutlet({
+      call,
+      sink: call.sink ?? discardingSink,
+      clock: this.clock,
+      handling: isHandled ? handling : null,
+      busHooks,
+      refuse: (error) => this.fail(call, error),
+    });
+  }
+
+  #busHooks(hooks: readonly AskedHookOptions[]): BusHooks | null {
+    if (hooks.length === 0) return null;
+    return new BusHooks({
+      modelId: this.id,
+      hooks,
+      clock: this.clock,
+      report: (hook, failure, call) =>
+        this.events.report('hook', { hook, call_id: call.id, ...(failure === null ? {} : { failure }) }),
     });
   }
 
@@ -188,6 +253,7 @@ export class LiveModel implements CallOwner, ExecutorObserver {
       queueDeadlineAt: options.queueTimeoutMs === undefined ? undefined : now + options.queueTimeoutMs,
     });
     this.attachHooks(call);
+    this.#placeOutlet(call);
     call.submitAs(row);
     if (options.traceparent !== undefined) call.trace = { traceparent: options.traceparent };
     if (this.#stopped) {
@@ -255,6 +321,7 @@ export class LiveModel implements CallOwner, ExecutorObserver {
       const row = restoreRow(written, call);
       call.submitAs(row);
       this.attachHooks(call);
+      this.#placeOutlet(call);
       if (written.named === true) this.#name(call, call.id);
       return row;
     });
@@ -276,22 +343,29 @@ export class LiveModel implements CallOwner, ExecutorObserver {
    */
   async hold(timeoutMs: number): Promise<void> {
     this.#send({ type: 'gate.shut' });
-    const isQuiet = (): boolean => {
-      const { running, backingOff } = this.#dispatcher.view();
-      return running === backingOff;
-    };
-    if (isQuiet() || this.#fault !== null) return;
-    const quiet = new Promise<void>((resolve) => {
-      const leave = this.events.observe(() => {
-        if (!isQuiet()) return;
-        leave();
-        resolve();
-      });
-    });
+    const quiet = this.#until(({ running, backingOff }) => running === backingOff);
+    if (quiet === null) return;
     const timer = timeoutMs > 0 ? this.clock.setTimeout(() => this.#stopRunning(), timeoutMs) : undefined;
     if (timer === undefined) this.#stopRunning();
     await quiet;
     this.clock.clearTimeout(timer);
+  }
+
+  /** Resolves when it has no call, neither waiting nor running. */
+  async untilIdle(): Promise<void> {
+    await this.#until(({ waiting, outside, running }) => waiting + outside + running === 0);
+  }
+
+  /**
+   * Lets no call begin before those that wait in another actor have, which asks the same upstream. What that one has used of its limits is
+   * used here too.
+   */
+  async follow(other: LiveModel): Promise<void> {
+    this.#send({ type: 'gate.shut' });
+    await other.#until(({ waiting, outside }) => waiting + outside === 0);
+    const { window } = limitsOnly(other.writeState(), other.view().limits.window);
+    this.#send({ type: 'limits.inherit', window });
+    this.begin();
   }
 
   control(request: ControlRequest): void {
@@ -350,6 +424,18 @@ export class LiveModel implements CallOwner, ExecutorObserver {
     this.events.call('post_invocation', call);
   }
 
+  /** Resolves when a condition holds; null when it does, or when nothing changes any more. */
+  #until(condition: (view: DispatcherView) => boolean): Promise<void> | null {
+    if (condition(this.#dispatcher.view()) || this.#fault !== null) return null;
+    return new Promise((resolve) => {
+      const leave = this.events.observe(() => {
+        if (!condition(this.#dispatcher.view())) return;
+        leave();
+        resolve();
+      });
+    });
+  }
+
   #stopRunning(): void {
     const failure = failureOf('closed', 'The model is closed before the call has ended', {});
     for (const row of [...this.#dispatcher.rows()]) {
@@ -396,6 +482,11 @@ export class LiveModel implements CallOwner, ExecutorObserver {
   #name(call: ApiCalling, callId: string): void {
     this.#named.set(callId, call);
     call.onEnd(() => this.#named.delete(callId));
+  }
+
+  /** Takes on other limits, for calls that wait too. */
+  setLimits(limits: DispatcherLimits): void {
+    if (!this.#stopped) this.#send({ type: 'limits.set', limits });
   }
 
   #setLimits(request: Extract<ControlRequest, { action: 'limits' }>): void {

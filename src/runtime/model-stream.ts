@@ -1,7 +1,4 @@
 import type { Chunk } from '../../schemas/chunk.ts';
-import { IModelError } from '../errors.ts';
-import type { ChunkHandling } from '../hooks/chunk-handling.ts';
-import { DROP } from '../hooks/hook.ts';
 import type { ApiCalling } from './api-calling.ts';
 import type { ChunkBuffer } from './chunk-buffer.ts';
 
@@ -25,16 +22,14 @@ export interface StreamStart {
  */
 export class ModelStream implements AsyncIterableIterator<Chunk> {
   readonly #buffer: ChunkBuffer;
-  readonly #handling: ChunkHandling | null;
   #call: ApiCalling;
   #start: StreamStart | null = null;
   #finished = false;
 
   /** @internal */
-  constructor(call: ApiCalling, buffer: ChunkBuffer, handling: ChunkHandling | null) {
+  constructor(call: ApiCalling, buffer: ChunkBuffer) {
     this.#call = call;
     this.#buffer = buffer;
-    this.#handling = handling;
   }
 
   /** The call behind the stream: its id, status, and after the end its text, usage and response. A hook may replace it before it begins. */
@@ -60,12 +55,7 @@ export class ModelStream implements AsyncIterableIterator<Chunk> {
   async next(): Promise<IteratorResult<Chunk, undefined>> {
     for (;;) {
       const chunk = this.#buffer.take();
-      if (chunk !== undefined) {
-        if (this.#handling === null) return { value: chunk, done: false };
-        const handled = await this.#handled(this.#handling, chunk);
-        if (handled === DROP) continue;
-        return { value: handled, done: false };
-      }
+      if (chunk !== undefined) return { value: chunk, done: false };
       if (this.#finished) return { value: undefined, done: true };
       if (this.#buffer.exhausted) return this.#finish();
       await this.#buffer.changed();
@@ -97,16 +87,5 @@ export class ModelStream implements AsyncIterableIterator<Chunk> {
     this.#finished = true;
     if (this.call.status === 'completed') return { value: undefined, done: true };
     throw this.call.error;
-  }
-
-  async #handled(handling: ChunkHandling, chunk: Chunk): Promise<Chunk | typeof DROP> {
-    try {
-      return await handling.handle(this.call, chunk);
-    } catch (error) {
-      if (IModelError.is(error)) error.call = this.call;
-      this.call.fail(error);
-      await this.return();
-      throw error;
-    }
   }
 }

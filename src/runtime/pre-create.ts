@@ -1,33 +1,51 @@
 import type { Fields } from '../endpoints/endpoint.ts';
 import { IModelError, printValue } from '../errors.ts';
 import { refusalBy } from '../hooks/call-hooks.ts';
-import type { CallClass, PreEventCreateHook } from '../hooks/hook.ts';
+import type { CallClass } from '../hooks/hook.ts';
 import { HookEvent } from '../hooks/hook-event.ts';
 import type { HookOverrides } from '../hooks/overrides.ts';
 import { ApiCalling } from './api-calling.ts';
 import type { LiveModel } from './live-model.ts';
 
-/** What the hook before a call's creation is asked with. */
+/** What the hooks before a call's creation are asked with. */
 export interface PreCreateQuestion {
   readonly live: LiveModel;
-  readonly hook: PreEventCreateHook;
   /** What the call will be made from; the hook finds it as `request` in its context. */
   readonly request: Fields;
   readonly overrides: HookOverrides | null;
   /** Makes the call, unless the hook has made one. */
   readonly create: () => ApiCalling;
-  /** Ends the waiting for the hook. */
+  /** Ends the waiting for the hooks. */
   readonly stop?: AbortSignal | undefined;
+  /** Who calls. */
+  readonly caller?: string | undefined;
 }
 
+const neverStopped = new AbortController().signal;
+
 /**
- * Asks the hook before a call's creation, then makes the call.
+ * Asks the hook before a call's creation, makes the call, and asks the hooks on the bus, who may change it.
  *
  * @returns The call, or the one of the right class and of this iModel that the hook returned in its place.
- * @throws IModelError `vetoed` or `timed_out` when the hook failed and was to end the call; `cancelled` when it took the call back.
+ * @throws IModelError `vetoed` or `timed_out` when the hook failed and was to end the call; `cancelled` when it took the call back; `vetoed`
+ * by a hook on the bus.
  */
-export async function createAfterHook(question: PreCreateQuestion): Promise<ApiCalling> {
-  const { live, hook, request, overrides, create, stop } = question;
+export async function createAfterHooks(question: PreCreateQuestion): Promise<ApiCalling> {
+  const { live, stop = neverStopped, caller } = question;
+  const call = await createAfterHook(question);
+  try {
+    await live.busHooks?.before('pre_event_create', call, stop, caller);
+  } catch (error) {
+    // As below: it is told when it is submitted.
+    if (!stop.aborted) throw error;
+  }
+  return call;
+}
+
+async function createAfterHook(question: PreCreateQuestion): Promise<ApiCalling> {
+  const { live, request, overrides, create, stop } = question;
+  const hook = live.hooks.registered.hooks.pre_event_create;
+  if (hook === undefined) return create();
   const callClass = callClassOf(overrides);
   const { exit, timeout, params } = overrides?.pre_event_create ?? {};
   const event = new HookEvent({

@@ -11,6 +11,7 @@ import { hostQueue, subjects } from '../bus/subjects.ts';
 import type { Fields } from '../endpoints/endpoint.ts';
 import { withoutField } from '../endpoints/fields.ts';
 import { IModelError, toFailure } from '../errors.ts';
+import { takeOverrides } from '../hooks/overrides.ts';
 import { announceModel } from './announce.ts';
 import type { ApiCalling } from './api-calling.ts';
 import { viewCalls } from './call-views.ts';
@@ -20,6 +21,7 @@ import { KeptSink } from './kept-sink.ts';
 import { LateSink } from './late-sink.ts';
 import type { LiveModel } from './live-model.ts';
 import { outcomeHeaders } from './outcome.ts';
+import { createAfterHooks } from './pre-create.ts';
 import { ReaderWatch } from './reader-watch.ts';
 import { RecentCalls } from './recent-calls.ts';
 import { ServedStream } from './served-stream.ts';
@@ -101,6 +103,7 @@ class ModelHost {
     this.#streams = new RecentCalls(model.live.clock);
     this.#shown = new RecentCalls(model.live.clock);
     model.live.keepsChunks = true;
+    this.#lasting.push(model.live.busHooks?.attach(bus) ?? (() => {}));
     this.#readers = new ReaderWatch(bus, model.live.clock);
     const { id } = model;
     const { intake, lasting } = { intake: this.#intake, lasting: this.#lasting };
@@ -245,7 +248,31 @@ class ModelHost {
     // Only a caller that chose the id can ask for it again.
     call.onEnd(() => this.#ended(call.id, callId !== undefined));
     if (streaming) call.sink = this.#openStream(message, call, credit);
-    return { call, start: () => live.submit(call, options) };
+    const start = (): void => {
+      if (live.asksBeforeCreation) void this.#submitAfterHooks(call, request, options);
+      else live.submit(call, options);
+    };
+    return { call, start };
+  }
+
+  /** The call is known by its id from the start. What a hook makes in its place is sent under that id. */
+  async #submitAfterHooks(call: ApiCalling, request: Fields, options: CallOptions): Promise<void> {
+    const { live } = this.#model;
+    const { caller, timeoutMs } = options;
+    const { request: own, overrides } = takeOverrides(request);
+    const stop = new AbortController();
+    call.onEnd(() => stop.abort(call.error));
+    const askedAt = live.clock.now();
+    try {
+      const create = (): ApiCalling => call;
+      const made = await createAfterHooks({ live, request: own, overrides, create, stop: stop.signal, caller });
+      if (call.ended) return;
+      if (made !== call) call.takeOver(made);
+      const leftMs = timeoutMs === undefined ? {} : { timeoutMs: Math.max(1, timeoutMs - live.clock.now() + askedAt) };
+      live.submit(call, { ...options, ...leftMs });
+    } catch (error) {
+      if (!call.ended) live.skip(call, IModelError.is(error) ? error : new IModelError(toFailure(error)));
+    }
   }
 
   #openStream(message: Message | undefined, call: ApiCalling, credit: number | null): ServedStream {

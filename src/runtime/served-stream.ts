@@ -1,5 +1,5 @@
 import type { Clock } from '../../actors/clock.ts';
-import { type Chunk, chunkToWire } from '../../schemas/chunk.ts';
+import { type Chunk, chunkToWire, chunkTypes } from '../../schemas/chunk.ts';
 import { type NumberedMessage, NumberedSender, type NumberedSenderOptions } from '../bus/numbered-sender.ts';
 import type { ChunkSink } from '../endpoints/endpoint.ts';
 import type { ApiCalling } from './api-calling.ts';
@@ -40,7 +40,7 @@ export class ServedStream implements ChunkSink, WatchedStream {
 
   write(chunk: Chunk): boolean {
     this.call.chunkArrived(this.#clock.now());
-    return this.#sender.send('chunk', chunkToWire(chunk));
+    return this.#sender.send('chunk', chunkToWire(asChunk(chunk)));
   }
 
   onDrain(resume: () => void): void {
@@ -66,4 +66,12 @@ export class ServedStream implements ChunkSink, WatchedStream {
   probe(): Promise<boolean> {
     return this.#sender.probe();
   }
+}
+
+/** What a process function returned is handed on as it is in this process; over a bus it must be a chunk, and anything else is its text. */
+function asChunk(value: unknown): Chunk {
+  const { type } = (typeof value === 'object' && value !== null ? value : {}) as Partial<Chunk>;
+  if (type !== undefined && chunkTypes.includes(type)) return value as Chunk;
+  const content = typeof value === 'string' ? value : (JSON.stringify(value) ?? '');
+  return { type: 'text', content, isDelta: true };
 }

@@ -79,7 +79,8 @@ export interface Upstream {
 export async function startUpstream(handler: UpstreamHandler = (_request, reply) => reply.json({})): Promise<Upstream> {
   const requests: RecordedRequest[] = [];
   const waiting = new Map<number, ((request: RecordedRequest) => void)[]>();
-  const sockets = new Set<Socket>();
+  /** The open ones, with what tells of their end. */
+  const sockets = new Map<Socket, Promise<void>>();
   const byPath = new Map<string, UpstreamHandler>();
   let fallback = handler;
   let accepted = 0;
@@ -91,18 +92,16 @@ export async function startUpstream(handler: UpstreamHandler = (_request, reply)
   server.keepAliveTimeout = 60_000;
   server.on('connection', (socket) => {
     accepted += 1;
-    sockets.add(socket);
     socket.setNoDelay(true);
     socket.on('error', () => {});
-    socket.once('close', () => sockets.delete(socket));
+    const closed = new Promise<void>((resolve) => socket.once('close', () => resolve()));
+    sockets.set(socket, closed);
+    void closed.then(() => sockets.delete(socket));
   });
 
   async function answer(incoming: IncomingMessage, response: ServerResponse, receivedAt: number): Promise<void> {
     const { socket } = incoming;
-    const closed = new Promise<void>((resolve) => {
-      if (socket.destroyed) resolve();
-      else socket.once('close', () => resolve());
-    });
+    const closed = sockets.get(socket) ?? Promise.resolve();
     const pieces: Buffer[] = [];
     try {
       for await (const piece of incoming) pieces.push(piece as Buffer);
@@ -132,7 +131,7 @@ export async function startUpstream(handler: UpstreamHandler = (_request, reply)
   const { port } = server.address() as AddressInfo;
   const close = async (): Promise<void> => {
     const stopped = new Promise<void>((resolve) => server.close(() => resolve()));
-    for (const socket of sockets) socket.destroy();
+    for (const socket of sockets.keys()) socket.destroy();
     await stopped;
   };
 

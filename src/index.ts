@@ -15,7 +15,15 @@ export type { CallDict, CallStatus } from '../schemas/call.ts';
 export type { AnswerView, Chunk, ChunkType, FinishReason, ToolUse, Usage } from '../schemas/chunk.ts';
 export type { ModelEventMessage, ModelEventType } from '../schemas/event.ts';
 export type { Failure, FailureCode } from '../schemas/failure.ts';
-export type { CallOutcome, HookPoint } from '../schemas/hook.ts';
+export type {
+  AskPoint,
+  CallOutcome,
+  HookAnswer,
+  HookAnswerAt,
+  HookAsk,
+  HookAskAt,
+  HookPoint,
+} from '../schemas/hook.ts';
 export type { CallOptions, CloseOptions } from '../schemas/imodel.ts';
 export type { ModelDict } from '../schemas/snapshot.ts';
 export type { ModelState } from '../schemas/state.ts';
@@ -50,6 +58,8 @@ export type {
   PreInvocationHook,
 } from './hooks/hook.ts';
 export { DROP, HookEventTypes } from './hooks/hook.ts';
+export type { OnHookHandler, OnHookOptions } from './hooks/on-hook.ts';
+export { onHook } from './hooks/on-hook.ts';
 export type { ChunkHandlerTable, HookRegistryOptions, HookTable } from './hooks/registry.ts';
 export { HookRegistry } from './hooks/registry.ts';
 export { iModel } from './imodel.ts';

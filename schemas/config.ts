@@ -45,6 +45,8 @@ export const gatewayConfig = z.strictObject({
   headersTimeout: seconds.optional(),
   /** How long a whole request may take to arrive. @defaultValue 120 */
   requestTimeout: seconds.optional(),
+  /** Whether `/` shows what the iModels do. @defaultValue true */
+  dashboard: z.boolean('true or false').optional(),
 });
 
 /** See {@link gatewayConfig}. */

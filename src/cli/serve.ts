@@ -160,11 +160,14 @@ function withGateway(config: RuntimeConfig, { port, host: address }: HostFlags):
   return { ...config, gateway: { ...config.gateway, ...flags } };
 }
 
-async function openGateway(runtime: Runtime, { gateway }: RuntimeConfig, log: ServeLog): Promise<Gateway | null> {
+async function openGateway(runtime: Runtime, { gateway, nats }: RuntimeConfig, log: ServeLog): Promise<Gateway | null> {
   if (gateway === undefined) return null;
   const { startGateway } = await import('../gateway/gateway.ts');
   try {
-    return await startGateway(runtime, gateway, { onError: (error) => log.fault(error, '') });
+    return await startGateway(runtime, gateway, {
+      onError: (error) => log.fault(error, ''),
+      inboxPrefix: nats?.inboxPrefix,
+    });
   } catch (error) {
     await runtime.close();
     throw error;

@@ -1,6 +1,7 @@
 import type { AddressInfo } from 'node:net';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { type GatewayConfig, gatewayConfig } from '../../schemas/config.ts';
+import type { Bus } from '../bus/bus.ts';
 import { IModelError } from '../errors.ts';
 import type { iModel } from '../imodel.ts';
 import { checked } from '../runtime/checked.ts';
@@ -23,12 +24,16 @@ import { findModel, type Target, targetOf } from './target.ts';
 /** What a gateway is the front door of: a runtime, or anything with iModels. */
 export interface GatewayHost {
   readonly models: ReadonlyMap<string, iModel>;
+  /** What the dashboard watches; without a bus there is none. */
+  readonly bus?: Bus;
 }
 
 /** What of a gateway cannot be written into a file. */
 export interface GatewayOptions {
   /** Hears of faults inside the gateway itself. @defaultValue ignores */
   readonly onError?: (error: unknown) => void;
+  /** Where replies to the dashboard arrive, if it may not use the usual place. @defaultValue '_INBOX' */
+  readonly inboxPrefix?: string | undefined;
 }
 
 /** An open front door. */
@@ -71,7 +76,7 @@ const shapes: Readonly<Record<string, Shape>> = {
 export async function startGateway(
   host: GatewayHost,
   config: GatewayConfig = {},
-  { onError = () => {} }: GatewayOptions = {},
+  { onError = () => {}, inboxPrefix }: GatewayOptions = {},
 ): Promise<Gateway> {
   const settings = checked(gatewayConfig, config, 'gateway option', 'config');
   const address = settings.host ?? '127.0.0.1';
@@ -82,6 +87,10 @@ export async function startGateway(
   addModels(server, host);
   addCalls(server, host, settings);
   await addMetrics(server, host);
+  if (host.bus !== undefined && settings.dashboard !== false) {
+    const { addDashboard } = await import('../dashboard/dashboard.ts');
+    await addDashboard(server, { bus: host.bus, slowReaderMs: slowReaderMsOf(settings), inboxPrefix });
+  }
   const port = await listen(server, address, settings.port ?? 8_080);
   const close = async (): Promise<void> => {
     stop();
@@ -102,7 +111,7 @@ function addCalls(server: FastifyInstance, { models }: GatewayHost, settings: Ga
   const times: ExchangeSettings = {
     queueTimeoutMs: (settings.queueTimeout ?? 60) * 1_000,
     keepAliveMs: (settings.keepAlive ?? 15) * 1_000,
-    slowReaderMs: (settings.slowReaderTimeout ?? 60) * 1_000,
+    slowReaderMs: slowReaderMsOf(settings),
   };
   for (const [path, shape] of Object.entries(shapes)) {
     const handler = async (request: FastifyRequest, reply: FastifyReply): Promise<unknown> => {
@@ -120,6 +129,10 @@ function addCalls(server: FastifyInstance, { models }: GatewayHost, settings: Ga
       });
     }
   }
+}
+
+function slowReaderMsOf({ slowReaderTimeout = 60 }: GatewayConfig): number {
+  return slowReaderTimeout * 1_000;
 }
 
 /** Without keys whoever reaches the address can spend the vendors' money. */

@@ -8,6 +8,7 @@ import { buildPrompt } from './agent-prompt.ts';
 import { runAgent } from './agent-run.ts';
 import { defaultTimeout } from './agent-verdict.ts';
 import type { Endpoint, EndpointConfig, EndpointJob, EndpointReply, Fields } from './endpoint.ts';
+import { nearest } from './nearest.ts';
 
 /** What an agent's endpoint is made from. */
 export interface AgentEndpointOptions {
@@ -163,19 +164,27 @@ class AgentEndpoint<R extends AgentRequest> implements Endpoint {
     const known: Record<string, unknown> = {};
     for (const [name, value] of Object.entries(fields)) {
       if (value === undefined || name === 'stream' || name === 'cache_control') continue;
+      if (name === 'passthrough' && value === false) continue;
       const snake = toSnakeCase(name);
       known[name in shape || !(snake in shape) ? name : snake] = value;
     }
     return known;
   }
 
+  /** What may have been meant by a name that is unknown. */
+  #suggest(name: string): string {
+    const { request, title } = this.#program;
+    const names = Object.keys(request.shape);
+    const like = nearest(name, names);
+    return `${like === null ? '' : `did you mean \`${like}\`? `}${title} takes ${names.join(', ')}`;
+  }
+
   #parse(fields: Fields): R {
     const { request, unsupported, title } = this.#program;
     for (const name of Object.keys(fields)) {
       if (name in request.shape) continue;
-      const instead = unsupported[name];
-      const known = Object.keys(request.shape).join(', ');
-      refuseField(name, fields[name], instead === undefined ? `${title} takes ${known}` : `${title} ${instead}`);
+      const instead = unsupported[name] ?? unsupportedByAll[name];
+      refuseField(name, fields[name], instead === undefined ? this.#suggest(name) : `${title} ${instead}`);
     }
     const result = request.safeParse(fields);
     if (result.success) return result.data;
@@ -190,6 +199,12 @@ class AgentEndpoint<R extends AgentRequest> implements Endpoint {
     );
   }
 }
+
+/** What other endpoints take and no agent can. */
+const unsupportedByAll: Readonly<Record<string, string>> = {
+  passthrough:
+    'is a program, and has no body in which an unknown field could be sent; `extra_args` of the iModel gives it flags',
+};
 
 function readEnvironment(env: unknown): Record<string, string | null> {
   if (env === undefined || env === null) return {};

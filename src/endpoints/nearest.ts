@@ -7,14 +7,17 @@ export function nearest(word: string, candidates: readonly string[]): string | n
   const wanted = plain(word);
   let best: string | null = null;
   let bestDistance = Number.POSITIVE_INFINITY;
+  let bestEdits = Number.POSITIVE_INFINITY;
   for (const candidate of candidates) {
     const name = plain(candidate);
     const contained = wanted.length > 2 && (name.includes(wanted) || wanted.includes(name));
-    const distance = contained ? Math.min(1, editDistance(wanted, name)) : editDistance(wanted, name);
-    if (distance < bestDistance && (contained || distance <= Math.max(1, Math.floor(name.length / 3)))) {
-      best = candidate;
-      bestDistance = distance;
-    }
+    const edits = editDistance(wanted, name);
+    if (!contained && edits > Math.max(1, Math.floor(name.length / 3))) continue;
+    const distance = contained ? Math.min(1, edits) : edits;
+    if (distance > bestDistance || (distance === bestDistance && edits >= bestEdits)) continue;
+    best = candidate;
+    bestDistance = distance;
+    bestEdits = edits;
   }
   return best;
 }

@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { failure as failureSchema } from '../../schemas/failure.ts';
 import { IModelError, iModel } from '../../src/index.ts';
+import { startUpstream } from '../../src/testing/upstream.ts';
 import { timedModel } from './timed-endpoint.ts';
 
 const openai = { model: 'openai/gpt-4o', apiKey: 'sk-of-nobody', baseUrl: 'http://127.0.0.1:9' };
@@ -136,6 +137,60 @@ describe('requests', () => {
     expect(failure).toMatchObject({ code: 'invalid_request', path });
     expect(failure.message).toContain(`\`${path}\``);
     expect(model.state.counters.submitted).toBe(0);
+  });
+});
+
+describe('a field that the endpoint does not know', () => {
+  const models = {
+    'a chat endpoint': [{ ...openai }, { messages: [] }, 'temprature', 'temperature'],
+    'an endpoint of embeddings': [{ ...openai, endpoint: 'embeddings' }, { input: 'a' }, 'dimension', 'dimensions'],
+    'a search': [{ ...openai, model: undefined, provider: 'tavily' }, { query: 'a' }, 'max_result', 'max_results'],
+    'an agent': [{ provider: 'claude_code', cli_path: '/nowhere' }, { prompt: 'a' }, 'sytem_prompt', 'system_prompt'],
+  } as const;
+
+  it.each(Object.entries(models))(
+    'is refused by %s, by its name and with the one that was meant',
+    async (_name, given) => {
+      const [options, request, field, meant] = given;
+      await using model = build(options);
+      for (const act of [
+        () => model.invoke({ ...request, [field]: 5 }),
+        () => model.stream({ ...request, [field]: 5 }),
+        () => model.createApiCalling({ ...request, [field]: 5 }),
+      ]) {
+        const { failure } = await refusal(act);
+        expect(failure).toMatchObject({ code: 'invalid_request', path: field });
+        expect(failure.message).toContain(`\`${field}\`, got \`5\``);
+        expect(failure.message).toContain(`did you mean \`${meant}\`?`);
+      }
+      expect(model.state.counters.submitted).toBe(0);
+    },
+  );
+
+  it.each(['a chat endpoint', 'an endpoint of embeddings', 'a search'] as const)(
+    'is sent by %s with passthrough, said of one request or of all',
+    async (name) => {
+      await using upstream = await startUpstream((_request, reply) => reply.json({ choices: [] }));
+      const [options, request, field] = models[name];
+      await using strict = build({ ...options, baseUrl: upstream.url });
+      await strict.invoke({ ...request, [field]: 5, passthrough: true });
+      await using loose = build({ ...options, baseUrl: upstream.url, passthrough: true });
+      await loose.invoke({ ...request, [field]: 5 });
+      expect((await refusal(() => loose.invoke({ ...request, [field]: 5, passthrough: false }))).code).toBe(
+        'invalid_request',
+      );
+      const bodies = upstream.requests.map((sent) => sent.json());
+      expect(bodies).toMatchObject([{ [field]: 5 }, { [field]: 5 }]);
+      for (const body of bodies) expect(body).not.toHaveProperty('passthrough');
+    },
+  );
+
+  it('cannot be passed through to an agent, which says how flags are given to it', async () => {
+    const [options, request, field] = models['an agent'];
+    await using model = build(options);
+    const { failure } = await refusal(() => model.invoke({ ...request, passthrough: true, [field]: 5 }));
+    expect(failure).toMatchObject({ code: 'invalid_request', path: 'passthrough' });
+    expect(failure.message).toContain('`extra_args`');
   });
 });
 

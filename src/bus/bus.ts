@@ -76,6 +76,8 @@ export interface SubscribeOptions {
 export interface Subscription {
   /** The subject or pattern that was subscribed to. */
   readonly pattern: string;
+  /** Takes nothing new: what was sent before still arrives, so that no request is left without an answer. Idempotent. */
+  drain(): void;
   /** Stops delivery at once. Idempotent. */
   close(): void;
 }

@@ -145,11 +145,15 @@ export class NatsBus implements Bus {
     const wire = this.#subscriptions.add(pattern, queue, handler);
     if (queue === undefined) return wire;
     const local = this.#router.add(pattern, handler, queue);
+    const drain = (): void => {
+      local.drain();
+      wire.drain();
+    };
     const close = (): void => {
       local.close();
       wire.close();
     };
-    return { pattern, close };
+    return { pattern, drain, close };
   }
 
   request(subject: string, payload: unknown, options: RequestOptions = {}): Promise<Message> {

@@ -54,6 +54,7 @@ export class Router {
       handler,
       queue,
       closed: false,
+      drain: () => this.#trie.delete(pattern, entry),
       close: () => {
         if (entry.closed) return;
         entry.closed = true;

@@ -44,6 +44,11 @@ export class WireSubscriptions {
     this.#open.add(entry);
     return {
       pattern,
+      drain: () => {
+        // It is not to come back with a reconnect.
+        this.#open.delete(entry);
+        if (!entry.client.isClosed() && !entry.client.isDraining()) entry.client.drain().catch(nothing);
+      },
       close: () => {
         shape.closed = true;
         this.#open.delete(entry);

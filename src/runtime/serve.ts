@@ -160,7 +160,8 @@ class ModelHost {
       }
     };
     const subscription = this.#bus.subscribe(subject, guarded, queue === undefined ? {} : { queue });
-    closers.push(() => subscription.close());
+    // What was asked before it stops answering is answered.
+    closers.push(() => (closers === this.#intake ? subscription.drain() : subscription.close()));
   }
 
   #refuse(message: Message, error: unknown): void {

@@ -121,6 +121,25 @@ describe.each(Object.entries(implementations))('the bus over %s', (_name, open) 
     expect(seen.map((message) => message.value())).toEqual(payloads);
   });
 
+  it('drains a subscription: what was sent before arrives, what comes after finds nobody', async () => {
+    const { host, caller } = await start();
+    const subject = uniqueId();
+    const subscription = host.subscribe(subject, (message) => message.respond('here'), { queue: 'q' });
+    await host.flush();
+    const replies = Array.from({ length: 100 }, () => caller.request(subject, {}, { timeoutMs: 5_000 }));
+    // They have left their sender, and nobody has taken them yet.
+    subscription.drain();
+    subscription.drain();
+    const outcomes = await Promise.allSettled(replies);
+    for (const outcome of outcomes) {
+      if (outcome.status === 'rejected') expect(outcome.reason).toMatchObject({ code: 'no_responder' });
+      else expect(outcome.value.value()).toBe('here');
+    }
+    await settle({ host, caller });
+    await expect(caller.request(subject, {}, { timeoutMs: 5_000 })).rejects.toMatchObject({ code: 'no_responder' });
+    subscription.close();
+  });
+
   it('stops delivery when a subscription is closed, once and twice', async () => {
     const { host, caller } = await start();
     const subject = uniqueId();

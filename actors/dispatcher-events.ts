@@ -1,4 +1,5 @@
 import type { Failure } from '../schemas/failure.ts';
+import type { WindowState } from '../schemas/live-state.ts';
 import type { CallRow } from './call-row.ts';
 import type { DispatcherLimits } from './dispatcher-input.ts';
 import type { RestoredDispatcher } from './dispatcher-state.ts';
@@ -38,6 +39,8 @@ export type DispatcherEvent =
   /** The process that ran the running calls is gone: they have failed, and are not sent again. */
   | { readonly type: 'calls.interrupt' }
   | { readonly type: 'limits.set'; readonly limits: Partial<DispatcherLimits> }
+  /** Count as used what another dispatcher has used of the same limits. */
+  | { readonly type: 'limits.inherit'; readonly window: WindowState }
   /** Forget what was used of the limits. */
   | { readonly type: 'limits.reset' }
   | { readonly type: 'clock.tick' };

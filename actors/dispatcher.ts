@@ -198,6 +198,10 @@ export class Dispatcher {
         this.#refuseTooLarge();
         this.#pump();
         break;
+      case 'limits.inherit':
+        this.#window.restore(event.window, [], this.#clock.now());
+        this.#pump();
+        break;
       case 'limits.learned':
         this.#cooling.learn(event.limits, this.#clock.now());
         break;

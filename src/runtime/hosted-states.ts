@@ -17,7 +17,7 @@ interface HostedStatesOptions {
 /** The states of a runtime's iModels, in one store. */
 export class HostedStates {
   readonly #store: StateStore;
-  readonly #keepers: StateKeeper[] = [];
+  readonly #keepers = new Map<iModel, StateKeeper>();
   readonly #intervalMs: number;
   readonly #onError: (error: unknown, subject: string) => void;
 
@@ -57,19 +57,32 @@ export class HostedStates {
   keep(model: iModel): void {
     const onError = (error: unknown) => this.#onError(error, `state of ${model.id}`);
     const keeper = new StateKeeper({ model, store: this.#store, intervalMs: this.#intervalMs, onError });
-    this.#keepers.push(keeper);
+    this.#keepers.set(model, keeper);
     keeper.begin();
+  }
+
+  /** Keeps the state of an iModel no more: another one has its place. */
+  release(model: iModel): void {
+    this.#keepers.get(model)?.abandon();
+    this.#keepers.delete(model);
+  }
+
+  /** Writes the last snapshot of an iModel that is gone. Does nothing for one that was released. */
+  async finish(model: iModel): Promise<void> {
+    const keeper = this.#keepers.get(model);
+    this.#keepers.delete(model);
+    await keeper?.close();
   }
 
   /** Writes all snapshots now. */
   async save(): Promise<void> {
-    await Promise.all(this.#keepers.map((keeper) => keeper.save()));
+    await Promise.all([...this.#keepers.values()].map((keeper) => keeper.save()));
   }
 
   /** Writes the last snapshots, and keeps nothing more. */
   async close(): Promise<void> {
     try {
-      await Promise.all(this.#keepers.map((keeper) => keeper.close()));
+      await Promise.all([...this.#keepers.values()].map((keeper) => keeper.close()));
     } finally {
       await this.#store.close();
     }
@@ -77,7 +90,7 @@ export class HostedStates {
 
   /** Keeps nothing more, and leaves what is written as it is. */
   async abandon(): Promise<void> {
-    for (const keeper of this.#keepers) keeper.abandon();
+    for (const keeper of this.#keepers.values()) keeper.abandon();
     await this.#store.close();
   }
 }

@@ -1,23 +1,19 @@
 import type { Clock } from '../../actors/clock.ts';
 import { type GatewayConfig, type NatsConfig, runtimeConfig, runtimeConfigBesideDicts } from '../../schemas/config.ts';
-import { type CloseOptions, modelOptionNames, ownOptionNames, toSnakeCase } from '../../schemas/imodel.ts';
+import type { CloseOptions } from '../../schemas/imodel.ts';
 import { type ModelDict, modelDict } from '../../schemas/snapshot.ts';
 import type { Bus } from '../bus/bus.ts';
 import { createMemoryBus } from '../bus/memory.ts';
 import type { NatsOptions } from '../bus/nats-options.ts';
-import { nearest } from '../endpoints/nearest.ts';
 import { IModelError } from '../errors.ts';
 import { iModel } from '../imodel.ts';
 import type { IModelOptions } from '../imodel-options.ts';
 import { checked } from './checked.ts';
+import type { ConfigChanges } from './config-changes.ts';
+import { createModel } from './create-model.ts';
+import { HostedModels } from './hosted-models.ts';
 import { HostedStates } from './hosted-states.ts';
 import type { ServedModel } from './serve.ts';
-
-/** Seconds that running calls have when their runtime closes, unless configured. */
-const defaultDrainTimeout = 30;
-
-/** How long a bus of our own may take to send its last replies, in milliseconds. */
-const lastRepliesMs = 5_000;
 
 /** Which iModels a runtime hosts, and where. */
 export interface RuntimeConfig {
@@ -54,7 +50,7 @@ export interface RuntimeOptions {
 /** One process with many iModels on one bus. */
 export interface Runtime extends AsyncDisposable {
   readonly bus: Bus;
-  /** The iModels, by id, in the order of the configuration. */
+  /** The iModels, by id, in the order of the configuration. Changes with {@link reload}. */
   readonly models: ReadonlyMap<string, iModel>;
   /**
    * Takes no more calls and ends those that wait, with `closed`, which their callers are told. Those that run are ended likewise or, with
@@ -63,6 +59,23 @@ export interface Runtime extends AsyncDisposable {
    * With `state`, calls that wait are kept instead, for the next process: their callers on the bus are told nothing, and hear from it.
    */
   close(options?: CloseOptions): Promise<void>;
+  /**
+   * Takes on another configuration. No call is dropped:
+   *
+   * - an iModel that is not in it takes no new calls, works off those that it has, and is gone;
+   * - one of which only a limit has changed takes that on, for calls that wait too;
+   * - any other change makes another iModel of the same id, for new calls; the one before works off those that it has. Where both ask the same
+   *   upstream its calls go first, and what it has used of the limits is used;
+   * - `nats`, `state` and `stateInterval` hold for as long as the runtime lives.
+   *
+   * An iModel that is paused stays so; calls that wait in one that goes meanwhile end with `closed`.
+   *
+   * @returns What was different.
+   * @throws IModelError `config` for a configuration that does not fit, `closed` after {@link close}; nothing has changed then.
+   */
+  reload(config: RuntimeConfig): Promise<ConfigChanges>;
+  /** Hears of each iModel there is, and of each that {@link reload} brings. @returns The way to hear no more. */
+  watchModels(watcher: (model: iModel) => void): () => void;
   /** Writes the states of all iModels now. Does nothing without `state`. @throws Error when one could not be written. */
   save(): Promise<void>;
 }
@@ -83,7 +96,7 @@ export async function createRuntime(config: RuntimeConfig, options: RuntimeOptio
   const schema = options.dicts === undefined ? runtimeConfig : runtimeConfigBesideDicts;
   const settings = checked(schema, config, 'config', 'config');
   const models = new Map<string, iModel>();
-  const served: ServedModel[] = [];
+  const served = new Map<iModel, ServedModel>();
   let bus: Bus | undefined;
   let states: HostedStates | null = null;
   try {
@@ -107,7 +120,7 @@ export async function createRuntime(config: RuntimeConfig, options: RuntimeOptio
     }
     // Whenever it is killed from now on, there is a snapshot to go on from.
     await states?.save();
-    for (const model of models.values()) served.push(model.serve(bus));
+    for (const model of models.values()) served.set(model, model.serve(bus));
     // Subscriptions are in place when the server has taken them.
     await bus.flush();
     for (const id of kept.keys()) models.get(id)?.live.begin();
@@ -118,74 +131,8 @@ export async function createRuntime(config: RuntimeConfig, options: RuntimeOptio
     if (bus !== undefined && options.bus === undefined) await bus.close();
     throw error;
   }
-  const drainMs = (settings.drainTimeout ?? defaultDrainTimeout) * 1_000;
-  return new HostedModels({ bus, ownsBus: options.bus === undefined, models, served, states, drainMs });
-}
-
-interface Hosted {
-  readonly bus: Bus;
-  readonly ownsBus: boolean;
-  readonly models: ReadonlyMap<string, iModel>;
-  readonly served: readonly ServedModel[];
-  readonly states: HostedStates | null;
-  readonly drainMs: number;
-}
-
-class HostedModels implements Runtime {
-  readonly bus: Bus;
-  readonly models: ReadonlyMap<string, iModel>;
-  readonly #hosted: Hosted;
-  #keeping: Promise<void> | null = null;
-  #closing: Promise<void> | null = null;
-
-  constructor(hosted: Hosted) {
-    this.bus = hosted.bus;
-    this.models = hosted.models;
-    this.#hosted = hosted;
-  }
-
-  close(options: CloseOptions = {}): Promise<void> {
-    const { drain = false, timeoutMs = this.#hosted.drainMs } = options;
-    const { states } = this.#hosted;
-    if (states !== null) return this.#closeKeeping(states, drain ? timeoutMs : 0);
-    const closed = [...this.models.values()].map((model) => model.close(drain ? { drain, timeoutMs } : {}));
-    this.#closing ??= this.#finish(closed);
-    return this.#closing;
-  }
-
-  async save(): Promise<void> {
-    await this.#hosted.states?.save();
-  }
-
-  [Symbol.asyncDispose](): Promise<void> {
-    return this.close();
-  }
-
-  /** Lets running calls end, writes down those that wait, and only then ends them here, unheard. */
-  #closeKeeping(states: HostedStates, timeoutMs: number): Promise<void> {
-    const { served } = this.#hosted;
-    for (const host of served) host.close();
-    // Asked again, it waits less long.
-    const held = Promise.all([...this.models.values()].map((model) => model.live.hold(timeoutMs)));
-    this.#keeping ??= held.then(async () => {
-      for (const host of served) host.leave();
-      try {
-        await states.close();
-      } finally {
-        await this.#finish([...this.models.values()].map((model) => model.close()));
-      }
-    });
-    return this.#keeping;
-  }
-
-  /** Until every call has ended its subjects stay answered: readers of streams give credit there, and new requests learn `closed`. */
-  async #finish(closed: readonly Promise<void>[]): Promise<void> {
-    await Promise.all(closed);
-    const { bus, ownsBus, served } = this.#hosted;
-    if (ownsBus) await bus.drain({ timeoutMs: lastRepliesMs });
-    else await bus.flush();
-    for (const model of served) model.close();
-  }
+  // The schema types the options of an iModel as a plain record; its constructor has checked them.
+  return new HostedModels({ config: settings as RuntimeConfig, options, bus, models, served, states });
 }
 
 /** Makes the iModels of dicts, which go on once they are served. @returns What each is to go on with. */
@@ -203,32 +150,6 @@ function addDicts(models: Map<string, iModel>, bus: Bus, { dicts = [], clock, en
     given.set(model.id, checked(modelDict, data, 'dict', 'config'));
   }
   return given;
-}
-
-function createModel(id: string, own: Readonly<Record<string, unknown>>, { clock, env }: RuntimeOptions): iModel {
-  if (own.id !== undefined && own.id !== id) {
-    throw IModelError.of('config', `models.${id}: expected \`id\` to be absent: the entry's name is the id`, {
-      field: `models.${id}.id`,
-    });
-  }
-  const given = { ...own, id, ...(clock === undefined ? {} : { clock }), ...(env === undefined ? {} : { env }) };
-  try {
-    // The constructor checks every option.
-    return new iModel(given as IModelOptions);
-  } catch (error) {
-    throw IModelError.is(error) && error.failure.code === 'config' ? namingModel(id, own, error) : error;
-  }
-}
-
-/** Says of which iModel a mistake is, and which option may have been meant by a field that its provider does not know. */
-function namingModel(id: string, own: Readonly<Record<string, unknown>>, error: IModelError): IModelError {
-  const { message, field = '' } = error.failure as Extract<IModelError['failure'], { code: 'config' }>;
-  const isOurs = (modelOptionNames as readonly string[]).includes(field) || !(field in own);
-  const meant = isOurs || message.includes('did you mean') ? null : nearest(field, ownOptionNames.map(toSnakeCase));
-  const hint = meant === null ? '' : `; did you mean the option \`${meant}\`?`;
-  const { code: _code, message: _message, ...details } = error.failure;
-  const path = field === '' ? `models.${id}` : `models.${id}.${field}`;
-  return IModelError.of('config', `models.${id}: ${message}${hint}`, { ...details, field: path }, { cause: error });
 }
 
 async function openBus(nats: NatsConfig | undefined, options: RuntimeOptions): Promise<Bus> {

@@ -2,6 +2,7 @@
 import { actor } from './actor.mjs';
 import { bodies } from './bodies.mjs';
 import { cancel } from './cancel.mjs';
+import { gateway } from './gateway.mjs';
 import { heap } from './heap.mjs';
 import { http } from './http.mjs';
 import { nats } from './nats.mjs';
@@ -10,7 +11,7 @@ import { storm } from './storm.mjs';
 import { stream } from './stream.mjs';
 import { window } from './window.mjs';
 
-const benches = { actor, heap, http, nats, stream, bodies, cancel, window, storm, snapshot };
+const benches = { actor, heap, http, nats, stream, bodies, cancel, gateway, window, storm, snapshot };
 const names = process.argv.slice(2);
 for (const name of names.length > 0 ? names : Object.keys(benches)) {
   const bench = benches[name];

@@ -61,7 +61,7 @@ export const modelEvent = z.object({
   failure: failure.optional(),
   /** On `retrying`: milliseconds until the next attempt. */
   delay_ms: z.number().optional(),
-  /** On `retrying`, `falling_back` and `post_invocation`: how often the call was sent. */
+  /** On `retrying`, `falling_back` and `post_invocation`: how often the call was sent; 0 for one that never was. */
   attempts: z.number().int().optional(),
   /** On `pre_invocation` and `post_invocation`: milliseconds waited before dispatch. */
   wait_ms: z.number().optional(),

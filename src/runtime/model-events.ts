@@ -80,6 +80,7 @@ export class ModelEvents {
 function describeEnd(event: ModelEventMessage, call: ApiCalling): void {
   const { usage, failure, duration } = call;
   event.status = call.status;
+  event.attempts = call.attempts;
   if (failure !== null) event.failure = failure;
   if (duration !== null) event.duration_ms = duration * 1_000;
   if (usage === null) return;

@@ -31,7 +31,7 @@ interface DemoFlags {
   readonly json?: boolean;
 }
 
-/** `imodel demo`, which is also `npm start`: what an iModel does, shown in a few seconds. */
+/** `imodel demo`: what an iModel does, shown in a few seconds. */
 export function addDemo(program: Command, finish: Finish): void {
   program
     .command('demo')

@@ -2,16 +2,21 @@ import type { ModelEventMessage, ModelEventType } from '../../schemas/event.ts';
 import type { BusStatus } from '../bus/bus.ts';
 import { toFailure } from '../errors.ts';
 import type { iModel } from '../imodel.ts';
+import type { ConfigChanges } from '../runtime/config-changes.ts';
 import { eventLine } from './event-line.ts';
 import { formatDuration, formatTable } from './format.ts';
 
 /** What a serving process tells the one who runs it. */
 export interface ServeLog {
-  /** Every iModel answers. `where` names the bus. */
-  ready(models: ReadonlyMap<string, iModel>, where: string): void;
+  /** Every iModel answers. `where` names the bus, `url` the gateway if there is one. */
+  ready(models: ReadonlyMap<string, iModel>, where: string, url: string | null): void;
   event(event: ModelEventMessage): void;
   connection(status: BusStatus): void;
   fault(error: unknown, subject: string): void;
+  /** Another configuration holds. `lasting` names the settings that hold only from the next start on. */
+  reloaded(changes: ConfigChanges, lasting: readonly string[]): void;
+  /** A configuration was refused, and the one before holds. */
+  refused(error: unknown): void;
   /** It takes no more calls; `running` ones have `limitMs`. */
   stopping(running: number, limitMs: number): void;
   stopped(): void;
@@ -38,11 +43,13 @@ export function createTextLog(): ServeLog {
   };
   let width = 0;
   return {
-    ready(models, where) {
+    ready(models, where, url) {
       width = Math.max(...[...models.keys()].map((id) => id.length));
       const rows = [...models.values()].map((model) => [model.id, modelLabel(model), limitsLabel(model)]);
       print(formatTable([['ID', 'MODEL', 'LIMITS'], ...rows]).join('\n'));
-      print(`ready: ${models.size === 1 ? '1 iModel' : `${models.size} iModels`} on ${where}`);
+      const gateway = url === null ? '' : `, and on ${url}`;
+      print(`ready: ${models.size === 1 ? '1 iModel' : `${models.size} iModels`} on ${where}${gateway}`);
+      if (url !== null) print(`watch them at ${url}; clients of OpenAI use ${url}/v1 as their base URL`);
     },
     event(event) {
       if (told.has(event.type)) print(eventLine(event, width));
@@ -53,6 +60,16 @@ export function createTextLog(): ServeLog {
     fault(error, subject) {
       const { code, message } = toFailure(error);
       process.stderr.write(`bus: ${subject === '' ? '' : `${subject}: `}${message} (${code})\n`);
+    },
+    reloaded(changes, lasting) {
+      const said = (what: string, ids: readonly string[]) => (ids.length === 0 ? [] : [`${what} ${ids.join(', ')}`]);
+      const { added, changed, limited, removed } = changes;
+      const news = [said('added', added), said('changed', changed), said('limits of', limited), said('removed', removed)];
+      print(`reloaded: ${news.flat().join('; ') || 'no iModel has changed'}`);
+      if (lasting.length > 0) print(`from the next start on: ${lasting.join(', ')}`);
+    },
+    refused(error) {
+      process.stderr.write(`not reloaded, all goes on as before: ${toFailure(error).message}\n`);
     },
     stopping(running, limitMs) {
       const wait =
@@ -76,9 +93,9 @@ export async function createJsonLog(): Promise<ServeLog> {
   const destination = pino.destination({ dest: 1, sync: true });
   const logger = pino({ redact: { paths: secretPaths, censor: '(hidden)' } }, destination);
   return {
-    ready(models, where) {
+    ready(models, where, url) {
       const list = [...models.values()].map((model) => ({ id: model.id, model: modelLabel(model) }));
-      logger.info({ models: list, bus: where }, 'ready');
+      logger.info({ models: list, bus: where, ...(url === null ? {} : { gateway: url }) }, 'ready');
     },
     event(event) {
       const { type, failure } = event;
@@ -87,6 +104,8 @@ export async function createJsonLog(): Promise<ServeLog> {
     },
     connection: ({ type, at, detail }) => logger[type === 'connected' ? 'info' : 'warn']({ at, detail }, `bus ${type}`),
     fault: (error, subject) => logger.error({ failure: toFailure(error), subject }, 'fault'),
+    reloaded: (changes, lasting) => logger.info({ ...changes, lasting }, 'reloaded'),
+    refused: (error) => logger.error({ failure: toFailure(error) }, 'not reloaded'),
     stopping: (running, limitMs) => logger.info({ running, limit_ms: limitMs }, 'stopping'),
     stopped: () => logger.info('stopped'),
   };

@@ -39,6 +39,7 @@ interface ServeFlags extends HostFlags {
   readonly config?: string;
   readonly model?: string;
   readonly id?: string;
+  readonly demo?: boolean;
 }
 
 /** Where the iModels of a serving command come from. */
@@ -47,6 +48,8 @@ export interface HostSource {
   /** The file they are written in; null for flags. */
   readonly file: string | null;
   readonly dicts?: readonly unknown[];
+  /** Runs when every iModel answers. @returns What ends it when the process is told to end. */
+  readonly onReady?: (runtime: Runtime) => () => void;
 }
 
 /** `imodel serve`: a process that hosts iModels until it is told to end. */
@@ -56,7 +59,8 @@ export function addServe(program: Command, finish: Finish): void {
     .description('host iModels on a bus until interrupted; without --config and --model a scripted one')
     .option('-c, --config <file>', 'YAML or JSON file with the iModels')
     .option('-m, --model <model>', 'host one model, such as openai/gpt-4o-mini')
-    .option('--id <id>', 'the id of --model', 'demo');
+    .option('--id <id>', 'the id of --model', 'demo')
+    .option('--demo', 'host scripted iModels and call them now and then, so that there is something to see');
   addHostOptions(command).action(async (flags: ServeFlags) => finish(await serve(flags)));
 }
 
@@ -75,8 +79,18 @@ async function serve(flags: ServeFlags): Promise<number> {
   if (flags.config !== undefined && flags.model !== undefined) {
     throw new UsageError('Expected either --config or --model, got both');
   }
+  if (flags.demo === true) return serveDemo(flags);
   const config = flags.config === undefined ? oneModel(flags) : await loadConfig(flags.config);
   return host({ config, file: flags.config ?? null }, flags);
+}
+
+async function serveDemo(flags: ServeFlags): Promise<number> {
+  if (flags.config !== undefined || flags.model !== undefined) {
+    throw new UsageError('Expected --demo without --config and --model: it hosts iModels of its own');
+  }
+  const { demoModels, startDemoTraffic } = await import('./demo-traffic.ts');
+  const onReady = ({ bus }: Runtime): (() => void) => startDemoTraffic(bus);
+  return host({ config: { models: demoModels() }, file: null, onReady }, flags);
 }
 
 /** Hosts iModels until the program is told to end. @returns Its exit code. */
@@ -84,7 +98,9 @@ export async function host(source: HostSource, flags: HostFlags): Promise<number
   const config = withFlags(source.config, flags);
   const log = flags.json === true ? await createJsonLog() : createTextLog();
   let again = (_code: number): void => {};
-  const interrupt = listenForInterrupt((code) => again(code));
+  let reload: (() => void) | undefined;
+  const onHangup = source.file === null ? undefined : () => reload?.();
+  const interrupt = listenForInterrupt((code) => again(code), onHangup);
   again = (code) => process.exit(code);
   let runtime: Runtime;
   let gateway: Gateway | null;
@@ -95,10 +111,13 @@ export async function host(source: HostSource, flags: HostFlags): Promise<number
     if (interrupt.exitCode === null) throw error;
     return interrupt.exitCode;
   }
-  for (const model of runtime.models.values()) model.observe((event) => log.event(event));
+  runtime.watchModels((model) => model.observe((event) => log.event(event)));
   void tellConnection(runtime, log);
-  log.ready(runtime.models, gateway === null ? place(config) : `${place(config)}, and on ${gateway.url}`);
+  log.ready(runtime.models, place(config), gateway?.url ?? null);
+  const stop = source.onReady?.(runtime);
+  const reloading = source.reload === undefined || source.file === null ? null : new Reloading({ ... });
   await aborted(interrupt.signal);
+  stop?.();
 
   let code: number = exitCodes.ok;
   again = (signalCode) => {

@@ -53,6 +53,7 @@ const cases: readonly [string, number, RegExp][] = [
   ],
   ['serve --config camel.json', 2, /models\.a\.limitTokens: expected `limit_tokens`/],
   ['serve --config good.yaml --model scripted/x', 2, /Expected either --config or --model, got both/],
+  ['serve --demo --model scripted/x', 2, /Expected --demo without --config and --model/],
   ['serve --id a.b', 2, /`models\.a\.b`: 1 to 64 of the characters/],
   ['serve --drain never', 2, /'never' is invalid/],
   [`serve --nats ${nowhere}`, 1, /\(unavailable\)/],

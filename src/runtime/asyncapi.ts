@@ -89,6 +89,20 @@ const subjects: Readonly<Record<string, Subject>> = {
     action: 'send',
     messages: ['modelEvent'],
   },
+  hooks: {
+    address: 'imodel.{id}.hooks.{point}',
+    says: 'Asks an interceptor about a call or the chunks of its answer, where the iModel was told to. The first reply counts. Holds prompts and answers.',
+    action: 'send',
+    messages: ['hookAsk'],
+    reply: ['hookAnswer', 'failureReply'],
+  },
+  namedHooks: {
+    address: 'imodel.{id}.hooks.{point}.{hook}',
+    says: 'As above, where several are asked at one point.',
+    action: 'send',
+    messages: ['hookAsk'],
+    reply: ['hookAnswer', 'failureReply'],
+  },
   endpointCall: {
     address: 'endpoint.{name}.call',
     says: 'Runs a request on an endpoint that lives elsewhere; its chunks and outcome come on `endpoint.{name}.out.{call}`.',
@@ -123,6 +137,8 @@ const parameters: Readonly<Record<string, string>> = {
   call: 'The id of a call.',
   node: 'The process that holds the stream, as its reply named it.',
   type: 'The type of the event.',
+  point: '`pre_event_create`, `pre_invocation`, `post_invocation` or `chunk`.',
+  hook: 'The name under which the iModel asks for the hook.',
   name: 'The name of an endpoint.',
 };
 

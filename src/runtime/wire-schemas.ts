@@ -10,6 +10,7 @@ import {
 } from '../../schemas/endpoint.ts';
 import { modelEvent } from '../../schemas/event.ts';
 import { failure } from '../../schemas/failure.ts';
+import { hookAnswer, hookAsk } from '../../schemas/hook.ts';
 import { modelDict } from '../../schemas/snapshot.ts';
 import { modelState, nodeState, stateRequest } from '../../schemas/state.ts';
 import {
@@ -76,6 +77,8 @@ export const wireSchemas = {
   nodeState,
   modelDict,
   modelEvent,
+  hookAsk,
+  hookAnswer,
   endpointRequest,
   endpointAccepted,
   endpointMessage,

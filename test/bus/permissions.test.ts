@@ -1,8 +1,12 @@
 import { readFile } from 'node:fs/promises';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import type { AskedHookOptions } from '../../schemas/imodel.ts';
 import { connectNats, type NatsBus } from '../../src/bus/nats.ts';
 import { announceService } from '../../src/bus/service.ts';
 import { hostQueue, subjects } from '../../src/bus/subjects.ts';
+import { onHook } from '../../src/hooks/on-hook.ts';
+import { iModel } from '../../src/imodel.ts';
+import { connect } from '../../src/runtime/remote-model.ts';
 import { type PrivateServer, startServer, until } from '../integration/private-server.ts';
 
 /** The prefix of inbox and bodies that each role uses. */
@@ -56,6 +60,7 @@ const contract = {
   snapshot: subjects.snapshot('gpt'),
   events: subjects.events('gpt', 'created'),
   hooks: subjects.hooks('gpt', 'pre_invocation'),
+  namedHook: subjects.hooks('gpt', 'chunk', 'guard'),
   call: subjects.endpointCall('gpu'),
   endpointCancel: subjects.endpointCancel('gpu'),
   endpointCtl: subjects.endpointCtl('gpu', 'n1'),
@@ -74,9 +79,9 @@ const may: Record<Role, { readonly publish: readonly Subject[]; readonly subscri
     subscribe: ['chunks', 'results'],
   },
   observer: { publish: ['state', 'ping', 'stats'], subscribe: ['events'] },
-  interceptor: { publish: [], subscribe: ['hooks'] },
+  interceptor: { publish: [], subscribe: ['hooks', 'namedHook'] },
   host: {
-    publish: ['chunks', 'events', 'results', 'hooks', 'call', 'endpointCancel', 'endpointCtl'],
+    publish: ['chunks', 'events', 'results', 'hooks', 'namedHook', 'call', 'endpointCancel', 'endpointCtl'],
     subscribe: [
       'invoke',
       'stream',
@@ -95,6 +100,37 @@ const may: Record<Role, { readonly publish: readonly Subject[]; readonly subscri
   endpoint_host: { publish: ['out'], subscribe: ['call', 'endpointCancel', 'endpointCtl', 'ping', 'stats'] },
   operator: { publish: ['control', 'cancel', 'state', 'snapshot', 'ping', 'stats'], subscribe: ['events'] },
 };
+
+it('an interceptor and a host have all they need for a model that asks, with megabytes both ways', async () => {
+  const errors: unknown[] = [];
+  const on = (error: unknown): void => void errors.push(error);
+  const [caller, host, interceptor] = [
+    await connectAs('caller', on),
+    await connectAs('host', on),
+    await connectAs('interceptor', on),
+  ];
+  const hooks: AskedHookOptions[] = [{ point: 'pre_invocation', name: 'guard' }, { point: 'chunk' }];
+  await using model = new iModel({ id: 'asking', model: 'scripted/echo', hooks });
+  model.serve(host);
+  onHook(interceptor, 'chunk', () => null);
+  onHook(
+    interceptor,
+    'pre_invocation',
+    ({ request }) => ({
+      action: 'replace',
+      request: { text: `${String(request.text).length} ${'b'.repeat(2_000_000)}` },
+    }),
+    { name: 'guard' },
+  );
+  await host.flush();
+  await interceptor.flush();
+  const call = await connect(caller)
+    .model('asking')
+    .invoke({ text: 'a'.repeat(3_000_000) });
+  expect(call.failure).toBeNull();
+  expect(call.text).toMatch(/^3000000 b+$/);
+  expect(errors).toEqual([]);
+});
 
 describe.each(Object.keys(roles) as Role[])('the role %s', (role) => {
   it.each(['publish', 'subscribe'] as const)('may %s what it needs and nothing else', async (verb) => {

@@ -4,8 +4,11 @@ import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import { afterEach, beforeEach, describe, expect, inject, it } from 'vitest';
 import { wireCall } from '../../schemas/call.ts';
+import { hookAsk } from '../../schemas/hook.ts';
+import type { AskedHookOptions } from '../../schemas/imodel.ts';
 import { modelState } from '../../schemas/state.ts';
 import { cancelReply, failureReply, resumeReply, streamMessage, streamReply } from '../../schemas/wire.ts';
+import { readAll, textOf } from '../acceptance/timed-endpoint.ts';
 import { until } from './private-server.ts';
 import { buses, type Served, serveScripted } from './served-model.ts';
 import { jsonOf, TextClient, type TextMessage } from './text-client.ts';
@@ -77,6 +80,45 @@ describe('a client with nothing but a socket and the text protocol', () => {
     expect(wireCall.parse(JSON.parse(body.toString())).text).toHaveLength(900_000);
   });
 
+  it('answers what an iModel asks of hooks, for its calls here and over the bus', async () => {
+    const hooks: AskedHookOptions[] = [
+      { point: 'pre_invocation' },
+      { point: 'chunk', name: 'guard', mode: 'hold-all' },
+    ];
+    await using asking = await serveScripted(open, {}, { hooks });
+    const answers = [
+      '{"action":"veto","reason":"says a socket"}',
+      '{"action":"answer","text":"from a socket"}',
+      '{"action":"pass"}',
+    ];
+    const asks: Record<string, unknown>[] = [];
+    const respond = (message: TextMessage, answer = ''): void => {
+      asks.push(jsonOf(message));
+      client.publish(message.replyTo ?? '', answer);
+    };
+    client.subscribe(`imodel.${asking.id}.hooks.pre_invocation`, (message) => respond(message, answers.shift()));
+    const chunks = '{"action":"transform","chunks":[{"type":"text","content":"hidden"}]}';
+    client.subscribe(`imodel.${asking.id}.hooks.chunk.guard`, (message) => respond(message, chunks));
+    await client.flush();
+    const ask = { messages: [{ role: 'user', content: 'hi' }] };
+    expect((await asking.model.invoke(ask)).failure).toMatchObject({
+      code: 'vetoed',
+      message: 'The hook pre_invocation refused the call: says a socket',
+    });
+    expect((await asking.remote.invoke(ask)).text).toBe('hidden');
+    expect((await asking.remote.invoke(ask)).text).toBe('hidden');
+    for (const one of asks) hookAsk.parse(one);
+    expect(asks.map(({ point }) => point)).toEqual([
+      'pre_invocation',
+      'pre_invocation',
+      'chunk',
+      'pre_invocation',
+      'chunk',
+    ]);
+    expect(asks[2]).toMatchObject({ chunks: [{ type: 'system' }, { type: 'text', content: 'from a socket' }, { type: 'result' }] });
+    expect(asking.endpoint.started).toHaveLength(1);
+  });
+
   it('gets from every request in the documentation what is said there', async () => {
     const page = await readFile(new URL('../../docs/wire.md', import.meta.url), 'utf8');
     const requests = [...page.matchAll(/^nats req (?:-H (\S+):(\S+) )?imodel\.echo\.(\S+) '(.*)'/gm)];
@@ -97,8 +139,8 @@ describe('a client in Python, with its standard library', () => {
     for (const child of running.splice(0)) child.kill('SIGKILL');
   });
 
-  const start = (...words: string[]): ChildProcess => {
-    const child = spawn('python3', [script, address(), served.id, ...words], { stdio: ['ignore', 'pipe', 'inherit'] });
+  const start = (words: readonly string[], id = served.id): ChildProcess => {
+    const child = spawn('python3', [script, address(), id, ...words], { stdio: ['ignore', 'pipe', 'inherit'] });
     running.push(child);
     return child;
   };
@@ -108,7 +150,7 @@ describe('a client in Python, with its standard library', () => {
   };
   const run = async (...words: string[]): Promise<Record<string, unknown>[]> => {
     const lines: Record<string, unknown>[] = [];
-    for await (const line of linesOf(start(...words))) lines.push(line);
+    for await (const line of linesOf(start(words))) lines.push(line);
     return lines;
   };
 
@@ -128,7 +170,7 @@ describe('a client in Python, with its standard library', () => {
   });
 
   it('resumes and cancels the stream of another', async () => {
-    const child = start('stream', JSON.stringify(endless));
+    const child = start(['stream', JSON.stringify(endless)]);
     const lines = linesOf(child);
     const { call_id: callId } = streamReply.parse((await lines.next()).value);
     for (let index = 0; index < 5; index += 1) await lines.next();
@@ -141,8 +183,40 @@ describe('a client in Python, with its standard library', () => {
     expect(served.endpoint.running.size).toBe(0);
   });
 
+  it('answers what an iModel asks of hooks, and its death is noticed', async () => {
+    const hooks: AskedHookOptions[] = [{ point: 'pre_invocation', timeoutMs: 10_000 }];
+    await using asking = await serveScripted(open, {}, { hooks });
+    const child = start(['hook', 'pre_invocation'], asking.id);
+    const lines = linesOf(child);
+    expect((await lines.next()).value).toEqual({ listening: 'pre_invocation' });
+    const say = (content: string) => asking.remote.invoke({ messages: [{ role: 'user', content }] });
+    const calls = [await say('my password'), await say('everything?'), await say('in french'), await say('hello')];
+    expect(calls.map(({ text, failure }) => failure?.message ?? text)).toEqual([
+      'The hook pre_invocation refused the call: no passwords, says Python',
+      '42',
+      'bonjour',
+      'hello',
+    ]);
+    expect(hookAsk.parse((await lines.next()).value)).toMatchObject({ point: 'pre_invocation' });
+    const gone = new Promise((resolve) => child.once('exit', resolve));
+    child.kill('SIGKILL');
+    await gone;
+    // The server may take a moment to see it.
+    await until(async () => (await say('hello')).failure?.code === 'vetoed');
+  });
+
+  it('changes the chunks of a stream', async () => {
+    const hooks: AskedHookOptions[] = [{ point: 'chunk', holdChunks: 2 }];
+    await using asking = await serveScripted(open, { text: 'one two three', chunks: 6 }, { hooks });
+    const lines = linesOf(start(['hook', 'chunk'], asking.id));
+    await lines.next();
+    const stream = asking.remote.stream('go');
+    const { chunks } = await readAll(stream);
+    expect([textOf(chunks), stream.call?.text]).toEqual(['ONE TWO THREE', 'ONE TWO THREE']);
+  });
+
   it('that is killed in the middle of a stream ends the call within moments', async () => {
-    const child = start('stream', JSON.stringify(endless), '64');
+    const child = start(['stream', JSON.stringify(endless), '64']);
     const lines = linesOf(child);
     for (let index = 0; index < 5; index += 1) await lines.next();
     expect(served.endpoint.running.size).toBe(1);

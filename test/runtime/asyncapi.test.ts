@@ -39,12 +39,14 @@ describe('the AsyncAPI document', () => {
       subjects.snapshot('id'),
       subjects.control('id'),
       subjects.events('id', 'type'),
+      subjects.hooks('id', 'point'),
+      subjects.hooks('id', 'point', 'hook'),
       subjects.endpointCall('name'),
       subjects.endpointCancel('name'),
       subjects.endpointCtl('name', 'node'),
       subjects.endpointOut('name', 'call'),
     ];
-    const tokens = new Set(['id', 'call', 'node', 'type', 'name']);
+    const tokens = new Set(['id', 'call', 'node', 'type', 'name', 'point', 'hook']);
     const asPattern = (subject: string): string => {
       const [first = '', ...rest] = subject.split('.');
       // The verb `call` of an endpoint is no parameter, so only what a builder was given is.

@@ -5,6 +5,7 @@
     client.py HOST:PORT MODEL cancel CALL
     client.py HOST:PORT MODEL resume CALL AFTER_SEQ
     client.py HOST:PORT MODEL state
+    client.py HOST:PORT MODEL hook POINT
 
 Prints one JSON document a line; everything is Python's standard library.
 """
@@ -29,9 +30,16 @@ class Nats:
         self._socket.sendall(b"CONNECT " + json.dumps(options).encode() + b"\r\n")
         self.subscribe(self._inbox + ".*")
 
-    def subscribe(self, subject: str) -> None:
+    def subscribe(self, subject: str, queue: str = "") -> None:
         self._subscriptions += 1
-        self._socket.sendall(f"SUB {subject} {self._subscriptions}\r\n".encode())
+        group = f"{queue} " if queue else ""
+        self._socket.sendall(f"SUB {subject} {group}{self._subscriptions}\r\n".encode())
+
+    def flush(self) -> None:
+        """Waits until the server has taken everything. To be called before messages can come."""
+        self._socket.sendall(b"PING\r\n")
+        while self._file.readline().strip() not in (b"PONG", b""):
+            pass
 
     def publish(self, subject: str, body: object, reply_to: str = "", headers: dict | None = None) -> None:
         data = json.dumps(body).encode()
@@ -46,6 +54,11 @@ class Nats:
 
     def receive(self) -> tuple[str, str, bytes]:
         """The next message: its subject, its header lines, its body."""
+        subject, _, head, data = self.receive_with_reply()
+        return subject, head, data
+
+    def receive_with_reply(self) -> tuple[str, str, str, bytes]:
+        """The next message: its subject, the subject for a reply to it, its header lines, its body."""
         while True:
             line = self._file.readline()
             words = line.split()
@@ -54,11 +67,13 @@ class Nats:
             if words[:1] == [b"PING"]:
                 self._socket.sendall(b"PONG\r\n")
             elif words[:1] == [b"MSG"]:
-                return words[1].decode(), "", self._file.read(int(words[-1]) + 2)[:-2]
+                reply_to = words[3].decode() if len(words) == 5 else ""
+                return words[1].decode(), reply_to, "", self._file.read(int(words[-1]) + 2)[:-2]
             elif words[:1] == [b"HMSG"]:
                 head_size, size = int(words[-2]), int(words[-1])
                 data = self._file.read(size + 2)[:-2]
-                return words[1].decode(), data[:head_size].decode(), data[head_size:]
+                reply_to = words[3].decode() if len(words) == 6 else ""
+                return words[1].decode(), reply_to, data[:head_size].decode(), data[head_size:]
 
     def ask(self, subject: str, body: object, headers: dict | None = None) -> str:
         """Sends a request. Returns the subject on which its reply will come."""
@@ -109,6 +124,31 @@ def stream(nats: Nats, model: str, request: dict, credit: int) -> None:
             unreported = 0
 
 
+def hook(nats: Nats, model: str, point: str) -> None:
+    """Answers what an iModel asks of hooks: no passwords, and the answer to everything from memory."""
+    # In a queue group, so that several of these share the questions.
+    nats.subscribe(f"imodel.{model}.hooks.{point}", queue="hook")
+    nats.flush()
+    print(json.dumps({"listening": point}), flush=True)
+    while True:
+        _, reply_to, _, data = nats.receive_with_reply()
+        ask = json.loads(data)
+        text = json.dumps(ask.get("request", ask.get("chunks")))
+        answer = {"action": "pass"}
+        if "password" in text:
+            answer = {"action": "veto", "reason": "no passwords, says Python"}
+        elif point == "chunk":
+            changed = [{**chunk, "content": (chunk.get("content") or "").upper()} for chunk in ask["chunks"]]
+            answer = {"action": "transform", "chunks": changed}
+        elif "everything" in text:
+            answer = {"action": "answer", "text": "42"}
+        elif "french" in text:
+            messages = [{"role": "user", "content": "bonjour"}]
+            answer = {"action": "replace", "request": {**ask["request"], "messages": messages}}
+        nats.publish(reply_to, answer)
+        print(json.dumps(ask), flush=True)
+
+
 def request_of(prompt: str) -> dict:
     """A prompt as a request; one that is a JSON object is taken as the request itself."""
     return json.loads(prompt) if prompt.startswith("{") else {"messages": [{"role": "user", "content": prompt}]}
@@ -120,6 +160,8 @@ def main() -> None:
     if verb == "stream":
         stream(nats, model, request_of(words[0]), int(words[1]) if len(words) > 1 else 0)
         return
+    if verb == "hook":
+        hook(nats, model, words[0])
     bodies = {
         "invoke": lambda: request_of(words[0]),
         "cancel": lambda: {"call_id": words[0], "reason": "asked by Python"},

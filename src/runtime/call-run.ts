@@ -1,10 +1,10 @@
-import type { Chunk } from '../../schemas/chunk.ts';
 import type { Failure } from '../../schemas/failure.ts';
 import type { ChunkSink, EndpointJob, Fields } from '../endpoints/endpoint.ts';
 import { IModelError } from '../errors.ts';
 import type { AbortSource } from '../http/exchange.ts';
 import type { RateLimitInfo } from '../http/rate-limit-headers.ts';
 import type { ApiCalling } from './api-calling.ts';
+import { FirstChunkGuard } from './first-chunk-guard.ts';
 
 /** What a run tells of. */
 export interface CallRunListener {
@@ -96,40 +96,5 @@ export class CallRun implements EndpointJob, AbortSource {
   /** Hands over what was held back, when no other attempt will follow. */
   release(): void {
     this.#guard?.release();
-  }
-}
-
-/**
- * Holds back the report of an error that comes before anything else: if the attempt is made again, its reader never knows. A stream of
- * which something was read is never begun anew.
- */
-class FirstChunkGuard implements ChunkSink {
-  readonly #call: ApiCalling;
-  readonly #sink: ChunkSink;
-  #held: Chunk | null = null;
-  isDelivered = false;
-
-  constructor(call: ApiCalling, sink: ChunkSink) {
-    this.#call = call;
-    this.#sink = sink;
-  }
-
-  write(chunk: Chunk): boolean {
-    if (!this.isDelivered && chunk.type === 'error') {
-      this.#held = chunk;
-      return true;
-    }
-    this.isDelivered = true;
-    this.#call.chunks += 1;
-    return this.#sink.write(chunk);
-  }
-
-  onDrain(resume: () => void): void {
-    this.#sink.onDrain(resume);
-  }
-
-  release(): void {
-    if (this.#held !== null) this.#sink.write(this.#held);
-    this.#held = null;
   }
 }

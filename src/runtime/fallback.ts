@@ -1,8 +1,9 @@
 import type { Failure, FailureCode } from '../../schemas/failure.ts';
 import type { CallOptions } from '../../schemas/imodel.ts';
 import type { EndpointReply, Fields } from '../endpoints/endpoint.ts';
-import { IModelError } from '../errors.ts';
+import { IModelError, toFailure } from '../errors.ts';
 import type { ApiCalling } from './api-calling.ts';
+import { FirstChunkGuard } from './first-chunk-guard.ts';
 import type { LiveModel } from './live-model.ts';
 
 /** An iModel that stands in for another. */
@@ -40,6 +41,7 @@ export class Rescue {
   readonly #options: CallOptions;
   readonly #records: FallbackRecord[] = [];
   #inner: ApiCalling | null = null;
+  #guard: FirstChunkGuard | null = null;
   #stopped: Failure | null = null;
 
   /** @param options - The call's own, with the time that is left. */
@@ -52,7 +54,7 @@ export class Rescue {
 
   /** True when a stand-in has written something to the caller: from then on none other may. */
   get isDelivered(): boolean {
-    return this.#inner?.timing.firstChunkAt != null;
+    return this.#guard?.isDelivered ?? false;
   }
 
   /**
@@ -62,19 +64,8 @@ export class Rescue {
    */
   async run(first: IModelError): Promise<EndpointReply> {
     for (const model of this.#policy.models) {
-      const ended = await this.#try(model);
-      this.#records.push({
-        id: model.id,
-        model: String(ended.payload.model ?? ''),
-        status: ended.status,
-        ...(ended.failure === null ? {} : { failure: ended.failure.code }),
-      });
-      const { text, thinking, toolUses, finishReason, usage, response, failure } = ended;
-      const reply = { response, view: { text, thinking, toolUses, finishReason, usage } };
-      if (failure === null) return reply;
-      const error = new IModelError(failure, { cause: ended.error });
-      error.partial = reply;
-      if (this.#stopped !== null || this.isDelivered) throw error;
+      const reply = await this.#ask(model);
+      if (reply !== null) return reply;
     }
     throw first;
   }
@@ -85,23 +76,50 @@ export class Rescue {
     this.#inner?.cancel(new IModelError(failure));
   }
 
-  async #try(model: FallbackModel): Promise<ApiCalling> {
+  /** @returns The stand-in's answer; null when it has none and another may be asked. */
+  async #ask(model: FallbackModel): Promise<EndpointReply | null> {
+    const inner = this.#callOf(model);
+    if (inner === null) return null;
+    model.live.submit(inner, this.#options);
+    if (this.#stopped !== null) inner.cancel(new IModelError(this.#stopped));
+    const { status, failure, error, response, text, thinking, toolUses, finishReason, usage } = await inner.done;
+    this.#note(model, status, failure);
+    const reply = { response, view: { text, thinking, toolUses, finishReason, usage } };
+    if (failure === null) return reply;
+    if (this.#stopped === null && !this.isDelivered) return null;
+    const thrown = new IModelError(failure, { cause: error });
+    thrown.partial = reply;
+    throw thrown;
+  }
+
+  /** The same request to another model; null when that one does not take it. */
+  #callOf(model: FallbackModel): ApiCalling | null {
+    const call = this.#call;
     // The model's name belongs to the vendor that failed.
-    const { model: _model, ...request } = this.#call.request ?? this.#call.payload;
-    const inner = model.createApiCalling(request);
-    this.#inner = inner;
-    const sink = this.#call.sink === null ? null : (this.#call.outlet ?? this.#call.sink);
-    if (sink !== null) {
+    const { model: _model, ...request } = call.request ?? call.payload;
+    try {
+      this.#inner = model.createApiCalling(request);
+    } catch (error) {
+      this.#note(model, 'skipped', toFailure(error));
+      return null;
+    }
+    const inner = this.#inner;
+    if (call.sink !== null) {
+      const guard = new FirstChunkGuard(call, call.outlet ?? call.sink);
+      this.#guard = guard;
       inner.sink = {
         write: (chunk) => {
           inner.chunkArrived(model.live.clock.now());
-          return sink.write(chunk);
+          return guard.write(chunk);
         },
-        onDrain: (resume) => sink.onDrain(resume),
+        onDrain: (resume) => guard.onDrain(resume),
       };
     }
-    model.live.submit(inner, this.#options);
-    if (this.#stopped !== null) inner.cancel(new IModelError(this.#stopped));
-    return inner.done;
+    return inner;
+  }
+
+  #note({ id, live }: FallbackModel, status: string, failure: Failure | null): void {
+    const model = String(live.endpoint.config.kwargs.model ?? '');
+    this.#records.push({ id, model, status, ...(failure === null ? {} : { failure: failure.code }) });
   }
 }

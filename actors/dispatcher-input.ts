@@ -1,7 +1,7 @@
-import type { AnyActorRef } from 'xstate';
 import type { Failure } from '../schemas/failure.ts';
 import type { CallRow, CallVerdict } from './call-row.ts';
 import type { Clock } from './clock.ts';
+import type { DispatcherEdge, DispatcherEvent } from './dispatcher-events.ts';
 import type { BreakerPolicy } from './policy/breaker.ts';
 import type { RetryPolicy } from './policy/retry.ts';
 import type { WindowLimits } from './policy/window.ts';
@@ -51,6 +51,16 @@ export interface DispatcherEffects {
   ended(row: CallRow, failure: Failure | null): void;
 }
 
+/** Writes down what a dispatcher hears and what it is told, so that it can be replayed. Must not throw, nor send events. */
+export interface DispatcherJournal {
+  /** An event is about to be taken, at this instant, which is the only one the dispatcher sees while it takes it. */
+  begin(event: DispatcherEvent, now: number): void;
+  /** What chance or an effect has answered meanwhile, in the order of asking. */
+  answered(answer: number | boolean): void;
+  /** It has been taken. */
+  end(): void;
+}
+
 /** What a dispatcher is made from. */
 export interface DispatcherInput {
   /** What bounds its calls; can be changed later. */
@@ -64,5 +74,7 @@ export interface DispatcherInput {
   /** Chance, for backoff: a number from 0 to below 1. */
   readonly random: () => number;
   /** Hears every `DispatcherEdge`. */
-  readonly machine: AnyActorRef | null;
+  readonly machine: { send(edge: DispatcherEdge): void } | null;
+  /** @defaultValue nothing is written down */
+  readonly journal?: DispatcherJournal | null;
 }

@@ -14,7 +14,13 @@ import {
 import { type CallRow, type CallVerdict, LiveRows, type RetryWait } from './call-row.ts';
 import type { Clock } from './clock.ts';
 import type { DispatcherEvent } from './dispatcher-events.ts';
-import type { DispatcherEffects, DispatcherInput, DispatcherLimits, ResiliencePolicy } from './dispatcher-input.ts';
+import type {
+  DispatcherEffects,
+  DispatcherInput,
+  DispatcherJournal,
+  DispatcherLimits,
+  ResiliencePolicy,
+} from './dispatcher-input.ts';
 import {
   type DispatcherParts,
   type DispatcherState,
@@ -59,6 +65,9 @@ export class Dispatcher {
   #limits: DispatcherLimits;
   readonly #effects: DispatcherEffects;
   readonly #clock: Clock;
+  readonly #journal: DispatcherJournal | null;
+  /** When the present event came. */
+  #now = 0;
   /** What the machine hears. */
   readonly #edges: Edges;
   readonly #alarm: Alarm;
@@ -101,7 +110,8 @@ export class Dispatcher {
     this.#alarm = new Alarm(input.clock, () => self.send({ type: 'clock.tick' }));
     this.#window = new RollingWindow(input.limits.window);
     this.#resilience = input.resilience;
-    this.#random = input.random;
+    this.#random = () => this.#noted(input.random());
+    this.#journal = input.journal ?? null;
     this.#breaker = input.resilience.breaker === null ? null : new CircuitBreaker(input.resilience.breaker);
   }
 
@@ -146,8 +156,16 @@ export class Dispatcher {
     };
   }
 
-  /** Takes one event. */
+  /** Takes one event. While it does, time stands still. */
   receive(event: DispatcherEvent): void {
+    this.#now = this.#clock.now();
+    const journal = this.#journal;
+    journal?.begin(event, this.#now);
+    this.#take(event);
+    journal?.end();
+  }
+
+  #take(event: DispatcherEvent): void {
     switch (event.type) {
       case 'call.submit':
         this.#submit(event.row);
@@ -199,11 +217,11 @@ export class Dispatcher {
         this.#pump();
         break;
       case 'limits.inherit':
-        this.#window.restore(event.window, [], this.#clock.now());
+        this.#window.restore(event.window, [], this.#now);
         this.#pump();
         break;
       case 'limits.learned':
-        this.#cooling.learn(event.limits, this.#clock.now());
+        this.#cooling.learn(event.limits, this.#now);
         break;
       case 'limits.reset':
         this.#window.reset();
@@ -216,6 +234,12 @@ export class Dispatcher {
       default:
         event satisfies never;
     }
+  }
+
+  /** Notes what was decided elsewhere: a replay is told the same. */
+  #noted<T extends number | boolean>(answer: T): T {
+    this.#journal?.answered(answer);
+    return answer;
   }
 
   #parts(): DispatcherParts {
@@ -235,7 +259,7 @@ export class Dispatcher {
 
   #restore(restored: RestoredDispatcher): void {
     const { state } = restored;
-    this.#running = restoreParts(this.#parts(), restored, this.#clock.now());
+    this.#running = restoreParts(this.#parts(), restored, this.#now);
     this.#gateOpen = state.is_gate_open;
     this.#coolAt = state.cool_at ?? Number.POSITIVE_INFINITY;
     this.#edges.restore(state.blocked, state.is_full, this.#breaker?.state ?? 'closed');
@@ -243,7 +267,7 @@ export class Dispatcher {
 
   /** The time has passed that nobody watched: deadlines too, and limits may be others. */
   #interrupt(): void {
-    const now = this.#clock.now();
+    const now = this.#now;
     const interrupted = interruptedFailure();
     for (const row of [...this.#live]) {
       if (!isRunning(row.state)) continue;
@@ -275,7 +299,7 @@ export class Dispatcher {
       this.#finish(row, 'call.skip', queueFullFailure(capacity));
       return;
     }
-    row.queuedAt = this.#clock.now();
+    row.queuedAt = this.#now;
     const dueAt = Math.min(row.deadlineAt, row.queueDeadlineAt);
     if (dueAt <= row.queuedAt) {
       this.#finish(row, 'call.abort', timeoutFailure(row, this.#edges.blocked));
@@ -330,7 +354,7 @@ export class Dispatcher {
 
   #startAll(): Blocked {
     for (let row = this.#again.peek(); row !== null; row = this.#again.peek()) {
-      const now = this.#clock.now();
+      const now = this.#now;
       const blocked = this.#unitsFor(row, now);
       if (blocked !== null) return blocked;
       this.#again.shift();
@@ -339,7 +363,7 @@ export class Dispatcher {
     const { concurrency } = this.#limits;
     for (let row = this.#queue.peek(); row !== null; row = this.#queue.peek()) {
       if (concurrency !== null && this.#running >= concurrency) return 'concurrency';
-      const now = this.#clock.now();
+      const now = this.#now;
       if (this.#breaker?.state === 'tripped' && now < this.#breaker.reopensAt) {
         this.#reject(row, now);
         continue;
@@ -403,7 +427,7 @@ export class Dispatcher {
 
   #sent(row: CallRow): void {
     if (row.grant === null) return;
-    this.#window.sent(row.grant, this.#clock.now());
+    this.#window.sent(row.grant, this.#now);
     this.#arm();
   }
 
@@ -411,7 +435,7 @@ export class Dispatcher {
     const next = stepCall(row.state, 'call.answer');
     if (next < 0) return;
     row.state = next;
-    if (row.grant !== null) this.#window.answered(row.grant, this.#clock.now());
+    if (row.grant !== null) this.#window.answered(row.grant, this.#now);
     if (row.isProbe) this.#resolveProbe(row, true);
     else if (row.grant !== null) this.#arm();
   }
@@ -421,7 +445,7 @@ export class Dispatcher {
     { failure, tokens, isDelivered = false }: Extract<DispatcherEvent, { type: 'call.settle' }>,
   ): void {
     if (!isRunning(row.state) || row.retry !== null || row.verdict !== null) return;
-    const now = this.#clock.now();
+    const now = this.#now;
     if (row.grant !== null) {
       // A request that was never written still counts: units are not given back once a call was dispatched.
       this.#window.sent(row.grant, now);
@@ -468,19 +492,19 @@ export class Dispatcher {
       return;
     }
     row.isRescued = true;
-    this.#breaker?.judge(row.breakerEpoch, failure, this.#clock.now());
+    this.#breaker?.judge(row.breakerEpoch, failure, this.#now);
     row.breakerEpoch = -1;
     this.#edges.break(this.#breaker?.state ?? 'closed');
-    if (!this.#effects.rescue(row, failure)) this.#complete(row, failure, failure);
+    if (!this.#noted(this.#effects.rescue(row, failure))) this.#complete(row, failure, failure);
   }
 
   /** @param verdict - What the end says about the vendor; see {@link CircuitBreaker.judge}. */
   #complete(row: CallRow, failure: Failure | null, verdict: Failure | null | undefined): void {
-    this.#breaker?.judge(row.breakerEpoch, verdict, this.#clock.now());
+    this.#breaker?.judge(row.breakerEpoch, verdict, this.#now);
     this.#edges.break(this.#breaker?.state ?? 'closed');
     const reason = row.stopping ?? failure;
     const event = row.stopping !== null ? endingOf(row.stopping) : failure === null ? 'call.complete' : 'call.fail';
-    if (this.#effects.ending?.(row, event, reason) === true) row.verdict = { event, failure: reason };
+    if (this.#noted(this.#effects.ending?.(row, event, reason) === true)) row.verdict = { event, failure: reason };
     else this.#conclude(row, event, reason);
   }
 
@@ -552,7 +576,7 @@ export class Dispatcher {
   }
 
   #tick(): void {
-    const now = this.#clock.now();
+    const now = this.#now;
     this.#alarm.rang();
     const due: CallRow[] = [];
     for (let row = this.#deadlines.peek(); row !== undefined && row.dueAt <= now; row = this.#deadlines.peek()) {

@@ -1,4 +1,3 @@
-import type { AnyActorRef } from 'xstate';
 import type { DispatcherEdge } from './dispatcher-events.ts';
 import type { Blocked } from './dispatcher-view.ts';
 import type { BreakerState } from './policy/breaker.ts';
@@ -8,13 +7,13 @@ const drainedShare = 0.5;
 
 /** Remembers what the iModel machine was told last, and tells it what is different now. */
 export class Edges {
-  readonly #machine: AnyActorRef | null;
+  readonly #machine: { send(edge: DispatcherEdge): void } | null;
   #blocked: Blocked = null;
   #isFull = false;
   #breaker: BreakerState = 'closed';
 
   /** @param machine - Who hears it; null for nobody. */
-  constructor(machine: AnyActorRef | null) {
+  constructor(machine: { send(edge: DispatcherEdge): void } | null) {
     this.#machine = machine;
   }
 

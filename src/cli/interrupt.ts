@@ -1,3 +1,4 @@
+import { closeSync, openSync } from 'node:fs';
 import { constants } from 'node:os';
 import { IModelError } from '../errors.ts';
 
@@ -17,8 +18,12 @@ export interface Interrupt {
  * Turns signals into an abort.
  *
  * @param onSecond - What a further signal does. @defaultValue ends the process at once
+ * @param onHangup - What SIGHUP does, unless it says that the terminal was closed. @defaultValue it is a signal like the others
  */
-export function listenForInterrupt(onSecond: (exitCode: number) => void = (code) => process.exit(code)): Interrupt {
+export function listenForInterrupt(
+  onSecond: (exitCode: number) => void = (code) => process.exit(code),
+  onHangup?: () => void,
+): Interrupt {
   const controller = new AbortController();
   let exitCode: number | null = null;
   const interrupted = (code: number, why: string): void => {
@@ -29,7 +34,10 @@ export function listenForInterrupt(onSecond: (exitCode: number) => void = (code)
     exitCode = code;
     controller.abort(IModelError.of('cancelled', `Cancelled by ${why}`, { reason: why }));
   };
-  const onSignal = (name: NodeJS.Signals): void => interrupted(128 + constants.signals[name], name);
+  const onSignal = (name: NodeJS.Signals): void => {
+    if (name === 'SIGHUP' && onHangup !== undefined && !isTerminalGone()) onHangup();
+    else interrupted(128 + constants.signals[name], name);
+  };
   // Whoever read our output has gone, as `head` does: nobody wants the rest.
   const onOutputError = (error: NodeJS.ErrnoException): void => {
     if (error.code !== 'EPIPE') throw error;
@@ -46,4 +54,15 @@ export function listenForInterrupt(onSecond: (exitCode: number) => void = (code)
       for (const name of signals) process.off(name, onSignal);
     },
   };
+}
+
+/** Whether the terminal that the program was started on is there no more. */
+function isTerminalGone(): boolean {
+  if (!process.stdout.isTTY) return false;
+  try {
+    closeSync(openSync('/dev/tty', 'r'));
+    return false;
+  } catch {
+    return true;
+  }
 }

@@ -64,7 +64,12 @@ export function createTextLog(): ServeLog {
     reloaded(changes, lasting) {
       const said = (what: string, ids: readonly string[]) => (ids.length === 0 ? [] : [`${what} ${ids.join(', ')}`]);
       const { added, changed, limited, removed } = changes;
-      const news = [said('added', added), said('changed', changed), said('limits of', limited), said('removed', removed)];
+      const news = [
+        said('added', added),
+        said('changed', changed),
+        said('limits of', limited),
+        said('removed', removed),
+      ];
       print(`reloaded: ${news.flat().join('; ') || 'no iModel has changed'}`);
       if (lasting.length > 0) print(`from the next start on: ${lasting.join(', ')}`);
     },

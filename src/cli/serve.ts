@@ -15,6 +15,7 @@ import {
   parseDurationOrZero,
 } from './options.ts';
 import { Progress } from './progress.ts';
+import { Reloading, type ReloadingOptions } from './reloading.ts';
 import { exitCodes, UsageError } from './report-error.ts';
 import { createJsonLog, createTextLog, type ServeLog } from './serve-log.ts';
 import { inFile } from './target.ts';
@@ -98,8 +99,8 @@ export async function host(source: HostSource, flags: HostFlags): Promise<number
   const config = withFlags(source.config, flags);
   const log = flags.json === true ? await createJsonLog() : createTextLog();
   let again = (_code: number): void => {};
-  let reload: (() => void) | undefined;
-  const onHangup = source.file === null ? undefined : () => reload?.();
+  let reloading: Reloading | null = null;
+  const onHangup = isReloadable(source) ? () => reloading?.now() : undefined;
   const interrupt = listenForInterrupt((code) => again(code), onHangup);
   again = (code) => process.exit(code);
   let runtime: Runtime;
@@ -113,11 +114,13 @@ export async function host(source: HostSource, flags: HostFlags): Promise<number
   }
   runtime.watchModels((model) => model.observe((event) => log.event(event)));
   void tellConnection(runtime, log);
+  reloading = reloadingOf(source, flags, { config, runtime, gateway, log });
+  await reloading?.start();
   log.ready(runtime.models, place(config), gateway?.url ?? null);
   const stop = source.onReady?.(runtime);
-  const reloading = source.reload === undefined || source.file === null ? null : new Reloading({ ... });
   await aborted(interrupt.signal);
   stop?.();
+  await reloading?.close();
 
   let code: number = exitCodes.ok;
   again = (signalCode) => {
@@ -137,6 +140,21 @@ export async function host(source: HostSource, flags: HostFlags): Promise<number
   log.stopped();
   interrupt.release();
   return code;
+}
+
+/** Whether there is a file to take on again: a snapshot is gone on with once. */
+function isReloadable(source: HostSource): source is HostSource & { readonly file: string } {
+  return source.file !== null && source.dicts === undefined;
+}
+
+function reloadingOf(
+  source: HostSource,
+  flags: HostFlags,
+  parts: Pick<ReloadingOptions, 'config' | 'runtime' | 'gateway' | 'log'>,
+): Reloading | null {
+  if (!isReloadable(source)) return null;
+  const { file } = source;
+  return new Reloading({ file, read: async () => withFlags(await loadConfig(file), flags), ...parts });
 }
 
 async function start(

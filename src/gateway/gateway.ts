@@ -24,6 +24,8 @@ import { findModel, type Target, targetOf } from './target.ts';
 /** What a gateway is the front door of: a runtime, or anything with iModels. */
 export interface GatewayHost {
   readonly models: ReadonlyMap<string, iModel>;
+  /** Tells of each iModel there is and of each that comes; without it none comes. @returns The way to hear no more. */
+  watchModels?(watcher: (model: iModel) => void): () => void;
   /** What the dashboard watches; without a bus there is none. */
   readonly bus?: Bus;
 }
@@ -42,10 +44,20 @@ export interface Gateway extends AsyncDisposable {
   readonly url: string;
   readonly port: number;
   /**
+   * Takes on other settings, for requests that come from now on.
+   *
+   * @returns The names of those that are different, and hold only from the next start on.
+   * @throws IModelError `config` for one that does not fit; nothing has changed then.
+   */
+  reload(config: GatewayConfig): readonly string[];
+  /**
    * Takes no more connections and resolves when the requests that run have been answered. Their calls are not ended: closing the runtime does that.
    */
   close(): Promise<void>;
 }
+
+/** Settings that an open gateway cannot take on. */
+const lastingNames = ['host', 'port', 'bodyLimit', 'headersTimeout', 'requestTimeout', 'dashboard'] as const;
 
 /** What each path answers. */
 const shapes: Readonly<Record<string, Shape>> = {
@@ -85,22 +97,40 @@ export async function startGateway(
   addHealth(server, host);
   addModelList(server, host);
   addModels(server, host);
-  addCalls(server, host, settings);
+  const current = { times: timesOf(settings) };
+  addCalls(server, host, current);
   await addMetrics(server, host);
   if (host.bus !== undefined && settings.dashboard !== false) {
     const { addDashboard } = await import('../dashboard/dashboard.ts');
     await addDashboard(server, { bus: host.bus, slowReaderMs: slowReaderMsOf(settings), inboxPrefix });
   }
   const port = await listen(server, address, settings.port ?? 8_080);
+  const reload = (next: GatewayConfig): readonly string[] => {
+    const other = checked(gatewayConfig, next, 'gateway option', 'config');
+    current.times = timesOf(other);
+    return lastingNames.filter((setting) => other[setting] !== settings[setting]);
+  };
   const close = async (): Promise<void> => {
     stop();
     await server.close();
   };
   const name = address.includes(':') ? `[${address}]` : address;
-  return { url: `http://${name}:${port}`, port, close, [Symbol.asyncDispose]: close };
+  return { url: `http://${name}:${port}`, port, reload, close, [Symbol.asyncDispose]: close };
 }
 
-function addCalls(server: FastifyInstance, { models }: GatewayHost, settings: GatewayConfig): void {
+function timesOf(settings: GatewayConfig): ExchangeSettings {
+  return {
+    queueTimeoutMs: (settings.queueTimeout ?? 60) * 1_000,
+    keepAliveMs: (settings.keepAlive ?? 15) * 1_000,
+    slowReaderMs: slowReaderMsOf(settings),
+  };
+}
+
+function addCalls(
+  server: FastifyInstance,
+  { models }: GatewayHost,
+  current: { readonly times: ExchangeSettings },
+): void {
   const targets = new WeakMap<iModel, Target>();
   const find = (name: unknown): Target => {
     const model = findModel(models, name);
@@ -108,17 +138,12 @@ function addCalls(server: FastifyInstance, { models }: GatewayHost, settings: Ga
     targets.set(model, known);
     return known;
   };
-  const times: ExchangeSettings = {
-    queueTimeoutMs: (settings.queueTimeout ?? 60) * 1_000,
-    keepAliveMs: (settings.keepAlive ?? 15) * 1_000,
-    slowReaderMs: slowReaderMsOf(settings),
-  };
   for (const [path, shape] of Object.entries(shapes)) {
     const handler = async (request: FastifyRequest, reply: FastifyReply): Promise<unknown> => {
       const body = fieldsOf(request.body);
       const target = find(body.model);
       request.target = target;
-      return runExchange({ request, reply, shape, target, body, settings: times });
+      return runExchange({ request, reply, shape, target, body, settings: current.times });
     };
     const options = { config: { dialect: shape.dialect } };
     if (shape.isForm !== true) server.post(path, options, handler);

@@ -1,6 +1,7 @@
 import type { FastifyInstance } from 'fastify';
 import type { ModelEventMessage } from '../../schemas/event.ts';
 import type { ModelState } from '../../schemas/state.ts';
+import type { iModel } from '../imodel.ts';
 import type { GatewayHost } from './gateway.ts';
 
 /** Bounds of waits and durations, in seconds: from a cached answer to an agent's hour. */
@@ -66,7 +67,8 @@ const readings: readonly Reading[] = [
  * `GET /metrics`: what the iModels do, for Prometheus. Numbers that an actor keeps itself are read when asked for; waits, durations and tokens are
  * gathered as calls end.
  */
-export async function addMetrics(server: FastifyInstance, { models }: GatewayHost): Promise<void> {
+export async function addMetrics(server: FastifyInstance, host: GatewayHost): Promise<void> {
+  const { models } = host;
   const { Counter, Gauge, Histogram, Registry } = await import('prom-client');
   const registry = new Registry();
   const registers = [registry];
@@ -121,9 +123,14 @@ export async function addMetrics(server: FastifyInstance, { models }: GatewayHos
     tokens.inc({ imodel, direction: 'input' }, usage.input_tokens);
     tokens.inc({ imodel, direction: 'output' }, usage.output_tokens);
   };
-  const closers = [...models.values()].map((model) => model.observe(note));
+  const observed = new Map<string, () => void>();
+  // One whose place another takes is heard to its end.
+  const watch = (model: iModel): void => void observed.set(model.id, model.observe(note));
+  const unwatch = host.watchModels?.(watch);
+  if (unwatch === undefined) models.forEach(watch);
   server.addHook('onClose', async () => {
-    for (const close of closers) close();
+    unwatch?.();
+    for (const close of observed.values()) close();
   });
   server.get('/metrics', async (_request, reply) => reply.type(registry.contentType).send(await registry.metrics()));
 }

@@ -1,4 +1,5 @@
 import { randomUUID } from 'node:crypto';
+import type { Socket } from 'node:net';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import type { CallOptions } from '../../schemas/imodel.ts';
 import type { ModelState } from '../../schemas/state.ts';
@@ -8,12 +9,15 @@ import { record } from '../http/vendor-error.ts';
 import type { ApiCalling } from '../runtime/api-calling.ts';
 import { fromHeaders } from '../runtime/wire-options.ts';
 import { type AnswerContext, PlainBody, type Shape } from './dialect.ts';
-import { EventStream, type EventStreamTimes } from './event-stream.ts';
+import { writeStream } from './event-stream.ts';
+import { EventWriter, type EventWriterTimes } from './event-writer.ts';
+import { KeptStream } from './kept-stream.ts';
+import { type KeptStreams, keepMsOf, serveKept, streamPath } from './kept-streams.ts';
 import { limitHeaders, soonestStartMs, waitHeaders } from './queue-headers.ts';
 import type { Target } from './target.ts';
 
 /** What all exchanges of one gateway have in common. */
-export interface ExchangeSettings extends EventStreamTimes {
+export interface ExchangeSettings extends EventWriterTimes {
   /** Milliseconds a call may wait, unless its caller asks for less. */
   readonly queueTimeoutMs: number;
 }
@@ -26,6 +30,8 @@ export interface ExchangeInput {
   readonly target: Target;
   readonly body: Fields;
   readonly settings: ExchangeSettings;
+  /** Where streams are kept whose readers may come back. */
+  readonly kept: KeptStreams;
 }
 
 /**
@@ -35,14 +41,14 @@ export interface ExchangeInput {
  * @throws IModelError whatever the call failed with, while nothing has been sent.
  */
 export async function runExchange(input: ExchangeInput): Promise<unknown> {
-  const { request, reply, shape, target, body, settings } = input;
+  const { request, reply, shape, target, body, settings, kept } = input;
   const { request: fields, streaming, dropped, includeUsage, base64 = false } = shape.read(body, target);
   const { model } = target;
   const before = model.state;
   const options = callOptionsOf(request, settings.queueTimeoutMs);
   refuseHopeless(before, options);
-  const left = new AbortController();
-  const unwatch = watchCaller(request, left);
+  const keepMs = streaming ? keepMsOf(request.headers) : null;
+  const signal = keepMs === null ? { signal: callerLeft(request.raw.socket) } : {};
   const position = before.queue.waiting + before.queue.outside;
   const headers = (call: ApiCalling): Record<string, string> => ({
     'imodel-call': call.id,
@@ -59,19 +65,24 @@ export async function runExchange(input: ExchangeInput): Promise<unknown> {
     base64,
   };
   try {
-    const callOptions = { ...options, signal: left.signal };
     if (streaming && shape.openStream !== null) {
-      const stream = model.stream(fields, callOptions);
-      const events = new EventStream(
-        reply.raw,
-        () => headers(stream.call),
-        settings,
-        (error) => left.abort(error),
-      );
-      await events.answer(stream, shape.openStream(context), () => reply.hijack());
+      const stream = model.stream(fields, { ...options, ...signal });
+      const encoder = shape.openStream(context);
+      if (keepMs !== null) {
+        const stays = kept.keep(model.id, options.callId, (onGone) => new KeptStream(stream, encoder, keepMs, onGone));
+        const resume = { 'imodel-resume': streamPath(model.id, options.callId) };
+        const keptHeaders = () => ({ ...headers(stream.call), ...resume });
+        return await serveKept(stays, { reply, after: 0, times: settings, headers: keptHeaders });
+      }
+      const begin = (): Record<string, string> => {
+        reply.hijack();
+        return headers(stream.call);
+      };
+      const giveUp = (error: IModelError): void => stream.call.cancel(error);
+      await writeStream(stream, encoder, new EventWriter(reply.raw, settings, { begin, giveUp }));
       return reply;
     }
-    const call = await model.invoke(fields, callOptions);
+    const call = await model.invoke(fields, { ...options, ...signal });
     if (call.failure !== null) throw call.error;
     reply.headers(headers(call));
     const answer = shape.write(call, context);
@@ -84,8 +95,6 @@ export async function runExchange(input: ExchangeInput): Promise<unknown> {
       if (call !== undefined) reply.headers(headers(call));
     }
     throw error;
-  } finally {
-    unwatch();
   }
 }
 
@@ -112,15 +121,20 @@ function refuseHopeless(state: ModelState, { queueTimeoutMs = 0, priority = 0, c
   throw IModelError.of('rate_limited', message, { source: 'runtime', retryAfterMs: waitMs });
 }
 
-/** Aborts when the caller's connection closes; returns the way to stop watching. */
-function watchCaller({ raw }: FastifyRequest, left: AbortController): () => void {
-  const { socket } = raw;
+const leaving = new WeakMap<Socket, AbortSignal>();
+
+/** Aborts when the caller's connection closes; one signal for all its requests. */
+function callerLeft(socket: Socket): AbortSignal {
+  const known = leaving.get(socket);
+  if (known !== undefined) return known;
+  const left = new AbortController();
+  leaving.set(socket, left.signal);
   const leave = (): void => {
     left.abort(IModelError.of('cancelled', 'The caller closed its connection', { reason: 'the caller left' }));
   };
   if (socket.destroyed) leave();
-  socket.once('close', leave);
-  return () => socket.off('close', leave);
+  else socket.once('close', leave);
+  return left.signal;
 }
 
 /** The body of a request as the fields of a call. */

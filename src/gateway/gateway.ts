@@ -12,6 +12,7 @@ import { type ExchangeSettings, fieldsOf, runExchange } from './exchange.ts';
 import { takeForms } from './form.ts';
 import { addHealth } from './health.ts';
 import { addModels } from './imodels.ts';
+import { addKeptStreams, KeptStreams } from './kept-streams.ts';
 import { isLocalOnly } from './loopback.ts';
 import { imageEdits, imageGenerations, speech, transcriptions, translations } from './media.ts';
 import { messages } from './messages.ts';
@@ -131,6 +132,8 @@ function addCalls(
   { models }: GatewayHost,
   current: { readonly times: ExchangeSettings },
 ): void {
+  const kept = new KeptStreams();
+  addKeptStreams(server, models, { kept, times: () => current.times });
   const targets = new WeakMap<iModel, Target>();
   const find = (name: unknown): Target => {
     const model = findModel(models, name);
@@ -143,7 +146,7 @@ function addCalls(
       const body = fieldsOf(request.body);
       const target = find(body.model);
       request.target = target;
-      return runExchange({ request, reply, shape, target, body, settings: current.times });
+      return runExchange({ request, reply, shape, target, body, kept, settings: current.times });
     };
     const options = { config: { dialect: shape.dialect } };
     if (shape.isForm !== true) server.post(path, options, handler);

@@ -1,4 +1,4 @@
-import type { FastifyInstance } from 'fastify';
+import type { FastifyInstance, FastifyRequest } from 'fastify';
 import { controlRequest } from '../../schemas/wire.ts';
 import type { iModel } from '../imodel.ts';
 import { checked } from '../runtime/checked.ts';
@@ -20,7 +20,8 @@ interface CallPath {
  *
  * - `GET /v1/imodels` and `GET /v1/imodels/<id>`: their state, as on the bus.
  * - `POST /v1/imodels/<id>/control`: `{ action }` as on the bus; answers with the state after it.
- * - `DELETE /v1/imodels/<id>/calls/<call>`: takes a call back wherever it stands; `cancelled` says whether it still lived.
+ * - `DELETE /v1/imodels/<id>/calls/<call>`, or `POST` to its `/cancel`: takes a call back wherever it stands; `cancelled` says whether it still
+ *   lived.
  */
 export function addModels(server: FastifyInstance, { models }: GatewayHost): void {
   const find = (id: string): iModel => {
@@ -35,9 +36,11 @@ export function addModels(server: FastifyInstance, { models }: GatewayHost): voi
     model.live.control(checked(controlRequest, body, 'request', 'invalid_request'));
     return model.state;
   });
-  server.delete<CallPath>('/v1/imodels/:id/calls/:callId', async ({ params }) => {
+  const cancel = async ({ params }: FastifyRequest<CallPath>) => {
     const call = find(params.id).live.findCall(params.callId);
     call?.cancel('taken back over HTTP');
     return { call_id: params.callId, cancelled: call !== undefined };
-  });
+  };
+  server.delete<CallPath>('/v1/imodels/:id/calls/:callId', cancel);
+  server.post<CallPath>('/v1/imodels/:id/calls/:callId/cancel', cancel);
 }

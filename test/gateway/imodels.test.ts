@@ -35,6 +35,23 @@ describe('/v1/imodels', () => {
     expect((await post('/v1/imodels/b/control', { action: 'pause' })).status).toBe(404);
   });
 
+  it('forgets what was used of limits, drains and closes', async () => {
+    const { post, runtime } = await openGateway({
+      a: { model: 'scripted/echo', limitRequests: 1 },
+      b: { model: 'scripted/echo', text: 'done', delayMs: 40 },
+    });
+    const control = async (id: string, body: object) => (await post(`/v1/imodels/${id}/control`, body)).json();
+    await post('/v1/chat/completions', { model: 'a', messages });
+    expect(await control('a', { action: 'reset' })).toMatchObject({ budget: { requests: { used: 0 } } });
+    expect(await control('a', { action: 'close' })).toMatchObject({ mode: 'closed' });
+    expect((await post('/v1/chat/completions', { model: 'a', messages })).status).toBe(503);
+    const running = post('/v1/chat/completions', { model: 'b', messages }, { 'imodel-call': 'last' });
+    await until(() => runtime.models.get('b')?.state.running === 1);
+    await control('b', { action: 'drain' });
+    expect((await post('/v1/chat/completions', { model: 'b', messages })).status).toBe(503);
+    expect([(await running).status, (await running).headers.get('imodel-call')]).toEqual([200, 'last']);
+  });
+
   it('takes a call back by its id, also one that another caller has made', async () => {
     const { url, post, runtime } = await openGateway({ a: { model: 'scripted/echo', delayMs: 60_000 } });
     const model = runtime.models.get('a');
@@ -51,7 +68,8 @@ describe('/v1/imodels', () => {
     if (model === undefined || local === undefined) throw new Error('The iModel is gone');
     const invoked = model.invoke(local);
     invoked.catch(() => {});
-    expect(await cancel(local.id)).toMatchObject({ cancelled: true });
+    const cancelled = await post(`/v1/imodels/a/calls/${local.id}/cancel`, {});
+    expect(await cancelled.json()).toEqual({ call_id: local.id, cancelled: true });
     await expect(invoked).rejects.toMatchObject({ code: 'cancelled' });
   });
 });

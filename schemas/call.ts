@@ -136,7 +136,8 @@ function usageToWire(value: z.infer<typeof usage>): z.infer<typeof wireUsage> {
   return wire;
 }
 
-function usageFromWire(wire: z.infer<typeof wireUsage>): z.infer<typeof usage> {
+/** Reads a usage report back from what was checked by {@link wireUsage}. */
+export function usageFromWire(wire: z.infer<typeof wireUsage>): z.infer<typeof usage> {
   return {
     inputTokens: wire.input_tokens,
     outputTokens: wire.output_tokens,

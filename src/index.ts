@@ -47,6 +47,14 @@ export type { ChunkSink, Endpoint, EndpointConfig, EndpointJob, EndpointReply, F
 export { IModelError } from './errors.ts';
 export type { Gateway, GatewayHost, GatewayOptions } from './gateway/gateway.ts';
 export { startGateway } from './gateway/gateway.ts';
+export type { AuditLog, AuditLogOptions } from './hooks/audit.ts';
+export { createAuditLog } from './hooks/audit.ts';
+export type { AuditRecord, AuditSink, AuditStreamOptions } from './hooks/audit-sinks.ts';
+export { auditFile, auditStream } from './hooks/audit-sinks.ts';
+export type { Budget, BudgetOptions } from './hooks/budget.ts';
+export { createBudget } from './hooks/budget.ts';
+export type { CallCache, CallCacheOptions } from './hooks/cache.ts';
+export { createCallCache } from './hooks/cache.ts';
 export type { StreamingProcessFunc } from './hooks/chunk-handling.ts';
 export type {
   CallClass,
@@ -58,6 +66,8 @@ export type {
   PreInvocationHook,
 } from './hooks/hook.ts';
 export { DROP, HookEventTypes } from './hooks/hook.ts';
+export type { EventLog, EventLogOptions } from './hooks/log.ts';
+export { createEventLog } from './hooks/log.ts';
 export type { OnHookHandler, OnHookOptions } from './hooks/on-hook.ts';
 export { onHook } from './hooks/on-hook.ts';
 export type { ChunkHandlerTable, HookRegistryOptions, HookTable } from './hooks/registry.ts';
@@ -82,3 +92,4 @@ export type { Runtime, RuntimeConfig, RuntimeOptions } from './runtime/runtime.t
 export { createRuntime } from './runtime/runtime.ts';
 export type { ServedModel } from './runtime/serve.ts';
 export type { ToDictOptions } from './runtime/write-model.ts';
+export type { Price, PriceTable } from './tokens/prices.ts';

@@ -1,0 +1,88 @@
+import { appendFile, mkdir } from 'node:fs/promises';
+import { dirname } from 'node:path';
+import { IModelError } from '../errors.ts';
+
+/** One line of an audit. */
+export interface AuditRecord {
+  /** Names the record: the same again is the same record. */
+  readonly id: string;
+  /** JSON, without a line break. */
+  readonly line: string;
+}
+
+/** Where audits go. */
+export interface AuditSink {
+  /** Resolves when the records are safe. When it rejects, all of them are given again, later: some may then be there twice. */
+  write(records: readonly AuditRecord[]): Promise<void>;
+  /** Where that is, for people. */
+  readonly place: string;
+}
+
+/**
+ * Appends to a file of JSON lines, which only its owner may read. Its folder is made where it is missing; a file that is moved away is begun
+ * anew. After a failure the next record begins on a line of its own.
+ */
+export function auditFile(path: string): AuditSink {
+  let isTorn = false;
+  return {
+    place: path,
+    async write(records) {
+      const lines = records.map(({ line }) => `${line}\n`).join('');
+      try {
+        await mkdir(dirname(path), { recursive: true });
+        await appendFile(path, isTorn ? `\n${lines}` : lines, { mode: 0o600 });
+        isTorn = false;
+      } catch (error) {
+        isTorn = true;
+        throw error;
+      }
+    },
+  };
+}
+
+/** Where in JetStream audits go. */
+export interface AuditStreamOptions {
+  /** The stream; it is made, on the server's disk and without limits, where it is missing. @defaultValue 'imodel-audit' */
+  readonly stream?: string;
+  /** The subject of the records. @defaultValue the name of the stream */
+  readonly subject?: string;
+  /** Milliseconds the server may take to confirm a record. @defaultValue 5,000 */
+  readonly timeoutMs?: number;
+}
+
+/**
+ * Appends to a JetStream stream. A record that is given again within two minutes is there once.
+ *
+ * @param bus - A connection of `connectNats`; it stays the caller's to close.
+ * @throws IModelError `config` for a bus that is no connection to a server.
+ */
+export function auditStream(bus: object, options: AuditStreamOptions = {}): AuditSink {
+  const { stream = 'imodel-audit', subject = stream, timeoutMs = 5_000 } = options;
+  const { connection } = bus as { readonly connection?: unknown };
+  if (typeof connection !== 'object' || connection === null) {
+    const message = 'Expected `bus` to be a connection of `connectNats`: a bus inside the process has no streams';
+    throw IModelError.of('config', message, { field: 'bus' });
+  }
+  let isThere = false;
+  return {
+    place: `the stream ${stream}`,
+    async write(records) {
+      const { jetstream, jetstreamManager } = await import('@nats-io/jetstream');
+      // What has a connection is a bus of `connectNats`, and this is its type there.
+      const nats = connection as Parameters<typeof jetstream>[0];
+      if (!isThere) {
+        const { streams } = await jetstreamManager(nats, { timeout: timeoutMs });
+        await streams.info(stream).catch(() => streams.add({ name: stream, subjects: [subject] }));
+        isThere = true;
+      }
+      const client = jetstream(nats, { timeout: timeoutMs });
+      try {
+        await Promise.all(records.map(({ id, line }) => client.publish(subject, line, { msgID: id })));
+      } catch (error) {
+        // Somebody may have removed it.
+        isThere = false;
+        throw error;
+      }
+    },
+  };
+}

@@ -260,6 +260,7 @@ export class Dispatcher {
   #restore(restored: RestoredDispatcher): void {
     const { state } = restored;
     this.#running = restoreParts(this.#parts(), restored, this.#now);
+    for (const row of this.#live) if (isOnItsWay(row)) this.#cooling.flew(row.tokens);
     this.#gateOpen = state.is_gate_open;
     this.#coolAt = state.cool_at ?? Number.POSITIVE_INFINITY;
     this.#edges.restore(state.blocked, state.is_full, this.#breaker?.state ?? 'closed');
@@ -275,6 +276,7 @@ export class Dispatcher {
       if (row.grant !== null) this.#window.sent(row.grant, now);
       if (row.retry?.isDue === true) this.#again.remove(row);
       else if (row.retry !== null) this.#retries.remove(row.retry);
+      this.#land(row);
       if (row.isProbe) this.#cooling.resolved(false);
       this.#complete(row, interrupted, undefined);
     }
@@ -434,6 +436,7 @@ export class Dispatcher {
   #answer(row: CallRow): void {
     const next = stepCall(row.state, 'call.answer');
     if (next < 0) return;
+    this.#land(row);
     row.state = next;
     if (row.grant !== null) this.#window.answered(row.grant, this.#now);
     if (row.isProbe) this.#resolveProbe(row, true);
@@ -446,6 +449,7 @@ export class Dispatcher {
   ): void {
     if (!isRunning(row.state) || row.retry !== null || row.verdict !== null) return;
     const now = this.#now;
+    this.#land(row);
     if (row.grant !== null) {
       // A request that was never written still counts: units are not given back once a call was dispatched.
       this.#window.sent(row.grant, now);
@@ -459,6 +463,11 @@ export class Dispatcher {
     else if (isDelivered || row.isRescued || !this.#backOff(row, failure, now)) this.#fail(row, failure, isDelivered);
     this.#pump();
     this.#reportIdle();
+  }
+
+  /** The request of a call is no longer on its way. */
+  #land(row: CallRow): void {
+    if (isOnItsWay(row)) this.#cooling.landed(row.tokens);
   }
 
   /** Takes note of a vendor that wants to be left alone. */
@@ -605,6 +614,11 @@ export class Dispatcher {
     const coolAt = blocked === 'cooling' ? this.#coolAt : Number.POSITIVE_INFINITY;
     this.#alarm.set(Math.min(this.#deadlines.nextAt, this.#retries.nextAt, rateAt, coolAt));
   }
+}
+
+/** Whether the latest attempt of a call was sent, and nothing was heard of it yet. */
+function isOnItsWay({ state, isRescued, verdict }: CallRow): boolean {
+  return state === callState.sending && !isRescued && verdict === null;
 }
 
 const endCounter = {

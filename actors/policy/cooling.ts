@@ -50,6 +50,9 @@ export class Cooling {
   /** How often the vendor has asked for a wait since it last took an attempt. */
   #refusals = 0;
   #lastStartAt = 0;
+  /** Requests, and their tokens, that the vendor may not have counted yet when it reports. */
+  #flying = 0;
+  #flyingTokens = 0;
   #requests: Budget | null = null;
   #tokens: Budget | null = null;
 
@@ -71,10 +74,10 @@ export class Cooling {
     this.#unanswered = 0;
   }
 
-  /** Takes a report of counters. */
+  /** Takes a report of counters. What is on its way is taken from them: the vendor counts it after it wrote them. */
   learn({ requests, tokens }: VendorLimits, now: number): void {
-    this.#requests = learned(this.#requests, requests, now);
-    this.#tokens = learned(this.#tokens, tokens, now);
+    this.#requests = learned(this.#requests, requests, this.#flying, now);
+    this.#tokens = learned(this.#tokens, tokens, this.#flyingTokens, now);
   }
 
   /** When a call of so many tokens may start: `now` or earlier means at once. */
@@ -83,7 +86,8 @@ export class Cooling {
     this.#tokens = current(this.#tokens, now);
     let at = this.#until;
     if (this.#requests !== null && this.#requests.left < 1) at = Math.max(at, this.#requests.resetAt);
-    if (this.#tokens !== null && this.#tokens.left < tokens) at = Math.max(at, this.#tokens.resetAt);
+    // Where tokens are not counted here, a vendor that has none left still takes nobody.
+    if (this.#tokens !== null && this.#tokens.left < Math.max(tokens, 1)) at = Math.max(at, this.#tokens.resetAt);
     if (at > now || this.#unanswered < this.#allowed) return at;
     if (now - this.#lastStartAt < refusalMs) return this.#lastStartAt + refusalMs;
     this.#grow();
@@ -92,12 +96,25 @@ export class Cooling {
 
   /** A call started. @returns Whether its answer is waited for before more may start. */
   started(tokens: number, now: number): boolean {
+    this.flew(tokens);
     if (this.#requests !== null) this.#requests.left -= 1;
     if (this.#tokens !== null) this.#tokens.left -= tokens;
     if (this.#allowed === Number.POSITIVE_INFINITY) return false;
     this.#unanswered += 1;
     this.#lastStartAt = now;
     return true;
+  }
+
+  /** A call is on its way that began elsewhere. */
+  flew(tokens: number): void {
+    this.#flying += 1;
+    this.#flyingTokens += tokens;
+  }
+
+  /** A call that was on its way has been counted by its vendor, or has ended. */
+  landed(tokens: number): void {
+    this.#flying -= 1;
+    this.#flyingTokens -= tokens;
   }
 
   /** A call for which {@link started} returned true was answered or failed. */
@@ -169,11 +186,12 @@ function current(budget: Budget | null, now: number): Budget | null {
   return budget !== null && now >= budget.resetAt ? null : budget;
 }
 
-function learned(known: Budget | null, counter: VendorCounter | null, now: number): Budget | null {
+function learned(known: Budget | null, counter: VendorCounter | null, flying: number, now: number): Budget | null {
   const budget = current(known, now);
   if (counter === null || counter.remaining === null || counter.resetAt === null || counter.resetAt <= now)
     return budget;
-  const { remaining, resetAt } = counter;
+  const { resetAt } = counter;
+  const remaining = Math.max(0, counter.remaining - flying);
   if (budget === null || remaining <= budget.left) return { left: remaining, resetAt };
   return { left: budget.left + Math.max(1, Math.floor((remaining - budget.left) * raiseShare)), resetAt };
 }

@@ -180,6 +180,22 @@ describe('cooling', () => {
     },
   );
 
+  it('takes from what is left the calls that are on their way, and those that have ended not', () => {
+    const bench = make();
+    for (const id of ['a', 'b', 'c']) bench.submit(id);
+    bench.end('c');
+    bench.settle('c');
+    bench.send({ type: 'call.answer', row: bench.row('a') });
+    const limits = { requests: { remaining: 2, resetAt: 7_000 }, tokens: null };
+    bench.send({ type: 'limits.learned', limits });
+    for (const id of ['d', 'e']) bench.submit(id);
+    bench.advance(7_000);
+    expect(bench.starts.slice(3)).toEqual([
+      ['d', 0],
+      ['e', 7_000],
+    ]);
+  });
+
   it('takes its hint from the vendor that it speaks to, not from one that stands in', () => {
     const bench = make({ window: { tokens: 100 } }, { retry: null });
     bench.rescues = true;

@@ -112,6 +112,22 @@ describe('Cooling', () => {
     expect(cooling.readyAt(0, 2)).toBe(9_000);
   });
 
+  it('starts nobody when the vendor has no tokens left, counted or not', () => {
+    cooling.learn({ requests: null, tokens: { remaining: 0, resetAt: 5_000 } }, 0);
+    expect(cooling.readyAt(0, 0)).toBe(5_000);
+  });
+
+  it('takes from a report what was on its way when it was written', () => {
+    for (const tokens of [10, 20, 30]) cooling.started(tokens, 0);
+    cooling.landed(10);
+    const limits = { requests: { remaining: 3, resetAt: 9_000 }, tokens: { remaining: 90, resetAt: 9_000 } };
+    cooling.learn(limits, 0);
+    expect(isReady(0, 40)).toBe(true);
+    expect(cooling.readyAt(41, 0)).toBe(9_000);
+    cooling.started(0, 0);
+    expect(cooling.readyAt(0, 0)).toBe(9_000);
+  });
+
   it('lowers its budget at once and raises it slowly', () => {
     cooling.learn({ requests: { remaining: 100, resetAt: 9_000 }, tokens: null }, 0);
     cooling.learn({ requests: { remaining: 0, resetAt: 9_000 }, tokens: null }, 0);

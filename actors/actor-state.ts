@@ -5,7 +5,7 @@ import { restoreRow } from './dispatcher-state.ts';
 import type { ModelActor, ModelEvent, ModelRegions } from './imodel.ts';
 
 /** How a machine that has just begun comes into each state of its `life`. */
-const wayTo: Record<ModelRegions['life'], readonly ModelEvent['type'][]> = {
+export const wayTo: Record<ModelRegions['life'], readonly ModelEvent['type'][]> = {
   starting: [],
   running: ['model.start'],
   paused: ['model.pause'],

@@ -77,6 +77,8 @@ export class CallRow implements QueueEntry<CallRow>, Due {
   /** How it will end, once those who wanted to know before have said so; nothing changes it any more. */
   verdict: CallVerdict | null = null;
 
+  /** Its number in the journal; 0 while that has not spoken of it. */
+  journalNumber = 0;
   /** Rises from call to call. */
   order = 0;
   older: CallRow | null = null;

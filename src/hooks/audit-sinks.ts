@@ -1,4 +1,4 @@
-import { appendFile, mkdir } from 'node:fs/promises';
+import { appendFile, mkdir, open } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { IModelError } from '../errors.ts';
 
@@ -20,16 +20,18 @@ export interface AuditSink {
 
 /**
  * Appends to a file of JSON lines, which only its owner may read. Its folder is made where it is missing; a file that is moved away is begun
- * anew. After a failure the next record begins on a line of its own.
+ * anew. After a failure, or after a line that its writer could not finish, the next record begins on a line of its own.
  */
 export function auditFile(path: string): AuditSink {
-  let isTorn = false;
+  // Who wrote before may have been killed in the middle of a line.
+  let isTorn: boolean | null = null;
   return {
     place: path,
     async write(records) {
       const lines = records.map(({ line }) => `${line}\n`).join('');
       try {
         await mkdir(dirname(path), { recursive: true });
+        isTorn ??= await endsInLine(path);
         await appendFile(path, isTorn ? `\n${lines}` : lines, { mode: 0o600 });
         isTorn = false;
       } catch (error) {
@@ -85,4 +87,18 @@ export function auditStream(bus: object, options: AuditStreamOptions = {}): Audi
       }
     },
   };
+}
+
+/** Whether there is a file whose last line has no end. */
+async function endsInLine(path: string): Promise<boolean> {
+  const file = await open(path).catch(() => null);
+  if (file === null) return false;
+  try {
+    const { size } = await file.stat();
+    if (size === 0) return false;
+    const { buffer } = await file.read(Buffer.alloc(1), 0, 1, size - 1);
+    return buffer[0] !== 0x0a;
+  } finally {
+    await file.close();
+  }
 }

@@ -216,8 +216,9 @@ export class BusHooks {
   #body<P extends AskPoint>(hook: AskedHook, call: ApiCalling, question: Question<P>, caller?: string): unknown {
     const by = caller ?? call.row?.caller ?? '';
     const { model } = call.payload;
+    const { point, ...asked } = question;
     return {
-      ...question,
+      point,
       model_id: this.#options.modelId,
       model: typeof model === 'string' ? model : '',
       call_id: call.id,
@@ -225,6 +226,7 @@ export class BusHooks {
       ...(call.trace?.traceparent === undefined ? {} : { traceparent: call.trace.traceparent }),
       at: this.#options.clock.now(),
       timeout_ms: hook.timeoutMs,
+      ...asked,
     };
   }
 }

@@ -1,4 +1,6 @@
+import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
+import { hookAnswer, hookAsk } from '../../schemas/hook.ts';
 import type { AskedHookOptions } from '../../schemas/imodel.ts';
 import { createMemoryBus } from '../../src/bus/memory.ts';
 import { subjects } from '../../src/bus/subjects.ts';
@@ -124,4 +126,15 @@ describe('onHook', () => {
     guard.close();
     expect((await model.invoke({})).failure).toBeNull();
   });
+});
+
+it('the questions and answers in the documentation are such', () => {
+  const page = readFileSync(new URL('../../docs/hooks.md', import.meta.url), 'utf8');
+  // Those that are written out; an ellipsis may stand in a text.
+  const complete = (text: string | undefined): text is string => text !== undefined && !/(?:[,:{[])…/.test(text);
+  const asks = [...page.matchAll(/^→ (\{[\s\S]*?\})\n←/gm)].map(([, text]) => text).filter(complete);
+  const answers = [...page.matchAll(/(?:← |`)(\{"action".*?\})(?:`|$)/gm)].map(([, text]) => text).filter(complete);
+  for (const text of asks) hookAsk.parse(JSON.parse(text));
+  for (const text of answers) hookAnswer.parse(JSON.parse(text));
+  expect([asks.length, answers.length]).toEqual([2, 5]);
 });

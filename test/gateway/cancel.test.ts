@@ -1,5 +1,8 @@
-import { describe, expect, it } from 'vitest';
-import type { Upstream } from '../../src/testing/upstream.ts';
+import { describe, expect, it, onTestFinished } from 'vitest';
+import { createEndpoint } from '../../src/providers/create.ts';
+import { serveEndpoint } from '../../src/runtime/serve-endpoint.ts';
+import type { Upstream, UpstreamHandler } from '../../src/testing/upstream.ts';
+import { connectTestBus, uniqueId } from '../integration/connect-test-bus.ts';
 import { chatModel, type OpenGateway, openGateway, openRequest, openUpstream, until } from './open-gateway.ts';
 
 const messages = [{ role: 'user', content: 'hello' }];
@@ -11,20 +14,78 @@ function bodyFor(path: string, stream: boolean): Record<string, unknown> {
   return path === '/v1/responses' ? { ...common, input: 'hello' } : { ...common, messages, max_tokens: 10 };
 }
 
-/** Where a call can stand when its caller leaves: how its upstream behaves, and when it stands there. */
-const phases = {
-  'waiting for the first byte': {
-    upstream: () => openUpstream(() => {}),
-    reached: (upstream: Upstream) => upstream.requests.length > 0,
-  },
-  'in the middle of an answer': {
-    upstream: () =>
-      openUpstream(async (_request, reply) => {
-        await reply.events([{ id: 'c', choices: [{ index: 0, delta: { content: 'a' }, finish_reason: null }] }]);
-      }),
-    reached: (upstream: Upstream) => upstream.requests.length > 0,
+/** How the gateway's iModel reaches its upstream: from its own process, or through an endpoint that another one serves on NATS. */
+const transports = {
+  'in process': async (upstream: Upstream, options = {}) => openGateway({ m: chatModel(upstream, options) }),
+  'over NATS': async (upstream: Upstream, options = {}) => {
+    const [host, bus] = await Promise.all([connectTestBus(), connectTestBus()]);
+    const endpointName = uniqueId();
+    const endpoint = createEndpoint({
+      provider: 'openai',
+      model: 'm',
+      apiKey: 'sk-upstream',
+      baseUrl: `${upstream.url}/v1`,
+    });
+    const served = serveEndpoint(endpoint, endpointName, host);
+    await host.flush();
+    // Runs after the gateway is gone.
+    onTestFinished(async () => {
+      await served.close();
+      await Promise.all([host.close(), bus.close()]);
+    });
+    return openGateway({ m: { provider: 'openai', endpoint: 'remote', endpointName, ...options } }, {}, { bus });
   },
 } as const;
+
+/** Where a call can stand when its caller leaves. */
+interface Phase {
+  readonly options?: Readonly<Record<string, unknown>>;
+  readonly upstream: UpstreamHandler;
+  /** Brings the call there. */
+  arrange?(gateway: OpenGateway): Promise<void> | void;
+  readonly reached: (gateway: OpenGateway, upstream: Upstream) => boolean;
+  /** How many requests the upstream has had when all is over. */
+  readonly requests: number;
+}
+
+const silent: UpstreamHandler = () => {};
+
+const phases: Readonly<Record<string, Phase>> = {
+  'that waits in the queue': {
+    upstream: silent,
+    arrange: ({ runtime }) => runtime.models.get('m')?.pause(),
+    reached: (gateway) => stateOf(gateway).queue.waiting === 1,
+    requests: 0,
+  },
+  'that waits for the limit on requests': {
+    options: { limitRequests: 1, interval: 30 },
+    upstream: (_request, reply) =>
+      reply.json({ choices: [{ index: 0, message: { role: 'assistant', content: 'a' } }] }),
+    arrange: async ({ runtime }) => {
+      await runtime.models.get('m')?.invoke({ messages });
+    },
+    reached: (gateway) => stateOf(gateway).queue.waiting === 1,
+    requests: 1,
+  },
+  'that waits for the first byte': {
+    upstream: silent,
+    reached: (_gateway, upstream) => upstream.requests.length > 0,
+    requests: 1,
+  },
+  'in the middle of an answer': {
+    upstream: async (_request, reply) => {
+      await reply.events([{ id: 'c', choices: [{ index: 0, delta: { content: 'a' }, finish_reason: null }] }]);
+    },
+    reached: (_gateway, upstream) => upstream.requests.length > 0,
+    requests: 1,
+  },
+  'between two attempts': {
+    options: { retry: { maxRetries: 5, baseDelay: 30, jitter: false } },
+    upstream: (_request, reply) => reply.json({ error: { message: 'busy' } }, 503),
+    reached: (gateway) => stateOf(gateway).backing_off === 1,
+    requests: 1,
+  },
+};
 
 function stateOf({ runtime }: OpenGateway) {
   const state = runtime.models.get('m')?.state;
@@ -32,47 +93,50 @@ function stateOf({ runtime }: OpenGateway) {
   return state;
 }
 
-describe.each(paths)('a caller of %s who leaves', (path) => {
-  for (const [phase, { upstream: open, reached }] of Object.entries(phases)) {
-    it.each([false, true])(`cancels the call that is ${phase} (stream: %s)`, async (stream) => {
-      const upstream = await open();
-      const gateway = await openGateway({ m: chatModel(upstream) });
-      const { request, answered } = openRequest(gateway.url + path, bodyFor(path, stream));
-      await until(() => reached(upstream));
-      // A streamed answer has begun when its head is there.
-      if (stream && phase === 'in the middle of an answer') (await answered).on('error', () => {});
-      request.on('error', () => {});
-      request.destroy();
-      await upstream.requests[0]?.closed;
-      await until(() => stateOf(gateway).counters.cancelled === 1);
-      expect(stateOf(gateway)).toMatchObject({ running: 0, queue: { waiting: 0 } });
-    });
-  }
+describe.each(Object.entries(transports))(
+  'a caller who leaves, before an upstream reached %s',
+  (_transport, openBefore) => {
+    for (const [name, phase] of Object.entries(phases)) {
+      for (const path of paths) {
+        it.each([false, true])(`takes back the call ${name}: ${path}, stream: %s`, async (stream) => {
+          const upstream = await openUpstream(phase.upstream);
+          const gateway = await openBefore(upstream, phase.options);
+          await phase.arrange?.(gateway);
+          const { request, answered } = openRequest(gateway.url + path, bodyFor(path, stream));
+          await until(() => phase.reached(gateway, upstream));
+          // A streamed answer has begun when its head is there.
+          if (stream && name === 'in the middle of an answer') (await answered).on('error', () => {});
+          request.on('error', () => {});
+          request.destroy();
+          await until(() => stateOf(gateway).counters.cancelled === 1);
+          expect(stateOf(gateway)).toMatchObject({ running: 0, queue: { waiting: 0, outside: 0 } });
+          expect(upstream.requests).toHaveLength(phase.requests);
+          // Whatever was sent and not answered in full has lost its connection.
+          if (phase.upstream === silent || name === 'in the middle of an answer') await upstream.requests[0]?.closed;
+        });
+      }
+    }
+  },
+);
 
-  it.each([false, true])('cancels the call that waits in the queue (stream: %s)', async (stream) => {
-    const upstream = await openUpstream(() => {});
+describe('OpenAI’s client that aborts', () => {
+  it.each([false, true])('closes the upstream’s connection (stream: %s)', async (stream) => {
+    const upstream = await openUpstream(phases['in the middle of an answer']?.upstream ?? silent);
     const gateway = await openGateway({ m: chatModel(upstream) });
-    gateway.runtime.models.get('m')?.pause();
-    const { request } = openRequest(gateway.url + path, bodyFor(path, stream));
-    await until(() => stateOf(gateway).queue.waiting === 1);
-    request.on('error', () => {});
-    request.destroy();
+    const controller = new AbortController();
+    const body = { model: 'm', messages: [{ role: 'user' as const, content: 'hello' }], stream };
+    const asked = gateway.openai.chat.completions.create(body, { signal: controller.signal });
+    const read = async (): Promise<void> => {
+      for await (const _chunk of (await asked) as AsyncIterable<unknown>) controller.abort();
+    };
+    const left = stream ? read() : asked;
+    // What an abort does to its reader is the client's affair.
+    const settled = Promise.resolve(left).catch((error: unknown) => error);
+    const request = await upstream.request(0);
+    if (!stream) controller.abort();
+    await settled;
+    await request.closed;
     await until(() => stateOf(gateway).counters.cancelled === 1);
-    gateway.runtime.models.get('m')?.resume();
-    expect(stateOf(gateway)).toMatchObject({ queue: { waiting: 0 } });
-    expect(upstream.requests).toHaveLength(0);
-  });
-
-  it.each([false, true])('cancels the call that waits between two attempts (stream: %s)', async (stream) => {
-    const upstream = await openUpstream((_request, reply) => reply.json({ error: { message: 'busy' } }, 503));
-    const retry = { maxRetries: 5, baseDelay: 30, jitter: false };
-    const gateway = await openGateway({ m: chatModel(upstream, { retry }) });
-    const { request } = openRequest(gateway.url + path, bodyFor(path, stream));
-    await until(() => stateOf(gateway).backing_off === 1);
-    request.on('error', () => {});
-    request.destroy();
-    await until(() => stateOf(gateway).counters.cancelled === 1);
-    expect(upstream.requests).toHaveLength(1);
   });
 });
 

@@ -313,7 +313,7 @@ describe('a streamed completion', () => {
     const response = await post('/v1/chat/completions', { model: 'gpt', messages, stream: true });
     const text = await response.text();
     expect(text).not.toContain('[DONE]');
-    expect(text.trimEnd().split('\n\n').at(-1)).toMatch(/^data: \{"error":/);
+    expect(text.trimEnd().split('\n\n').at(-1)).toMatch(/^id: 3\ndata: \{"error":/);
   });
 
   it('is an answer with a status when it fails before its first chunk', async () => {

@@ -2,6 +2,7 @@ import { type ClientRequest, request as httpRequest, type IncomingMessage } from
 import OpenAI from 'openai';
 import { onTestFinished } from 'vitest';
 import type { GatewayConfig } from '../../schemas/config.ts';
+import type { Bus } from '../../src/bus/bus.ts';
 import { type Gateway, startGateway } from '../../src/gateway/gateway.ts';
 import type { IModelOptions } from '../../src/imodel-options.ts';
 import { createRuntime, type Runtime } from '../../src/runtime/runtime.ts';
@@ -18,12 +19,13 @@ export interface OpenGateway {
   post(path: string, body: unknown, headers?: Readonly<Record<string, string>>): Promise<Response>;
 }
 
-/** Opens a gateway for iModels. */
+/** Opens a gateway for iModels, which are served on a bus of their own or on the one given. */
 export async function openGateway(
   models: Readonly<Record<string, IModelOptions>>,
   config: GatewayConfig = {},
+  options: { readonly bus?: Bus } = {},
 ): Promise<OpenGateway> {
-  const runtime = await createRuntime({ models }, { env: {} });
+  const runtime = await createRuntime({ models }, { env: {}, ...options });
   const gateway = await startGateway(runtime, { port: 0, ...config });
   onTestFinished(async () => {
     const closed = gateway.close();

@@ -36,6 +36,18 @@ const told: ReadonlySet<ModelEventType> = new Set([
   'malformed',
 ]);
 
+/** Tells nothing, where something else is on the terminal. */
+export const silentLog: ServeLog = {
+  ready: () => {},
+  event: () => {},
+  connection: () => {},
+  fault: () => {},
+  reloaded: () => {},
+  refused: () => {},
+  stopping: () => {},
+  stopped: () => {},
+};
+
 /** Lines for people, on stdout. */
 export function createTextLog(): ServeLog {
   const print = (text: string): void => {

@@ -49,6 +49,8 @@ export interface HostSource {
   /** The file they are written in; null for flags. */
   readonly file: string | null;
   readonly dicts?: readonly unknown[];
+  /** Hears what is to be told. @defaultValue lines on stdout */
+  readonly log?: ServeLog;
   /** Runs when every iModel answers. @returns What ends it when the process is told to end. */
   readonly onReady?: (runtime: Runtime) => () => void;
 }
@@ -97,7 +99,7 @@ async function serveDemo(flags: ServeFlags): Promise<number> {
 /** Hosts iModels until the program is told to end. @returns Its exit code. */
 export async function host(source: HostSource, flags: HostFlags): Promise<number> {
   const config = withFlags(source.config, flags);
-  const log = flags.json === true ? await createJsonLog() : createTextLog();
+  const log = source.log ?? (flags.json === true ? await createJsonLog() : createTextLog());
   let again = (_code: number): void => {};
   let reloading: Reloading | null = null;
   const onHangup = isReloadable(source) ? () => reloading?.now() : undefined;

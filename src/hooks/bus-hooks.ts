@@ -100,17 +100,22 @@ export class BusHooks {
    * Asks the hooks of one of the two points before a call is sent. Each may change the call; the first that answers in the vendor's place is
    * the last that is asked.
    *
+   * @returns That answer; null without one.
    * @throws IModelError `vetoed` by a hook, or because one that must be asked could not; what `stop` was aborted with.
    */
-  async before(point: 'pre_event_create' | 'pre_invocation', call: ApiCalling, stop: AbortSignal, caller?: string) {
+  async before(
+    point: 'pre_event_create' | 'pre_invocation',
+    call: ApiCalling,
+    stop: AbortSignal,
+    caller?: string,
+  ): Promise<EndpointReply | null> {
     for (const hook of this.at(point)) {
-      if (call.given !== null) return;
-      const question = { point, ...requestOf(call) };
-      const answer = await this.#ask(hook, call, question, { stop, ...(caller === undefined ? {} : { caller }) });
+      const answer = await this.#ask(hook, call, { point, ...requestOf(call) }, { stop, caller });
       if (answer.action === 'veto') throw vetoBy(hook, answer.reason);
       if (answer.action === 'replace') this.#replace(hook, call, answer.request);
-      if (answer.action === 'answer') call.given = replyOf(answer);
+      if (answer.action === 'answer') return replyOf(answer);
     }
+    return null;
   }
 
   /**
@@ -158,46 +163,23 @@ export class BusHooks {
     question: Question<P> & { readonly point: P },
     { stop, caller, limitMs = hook.timeoutMs }: AskLimits,
   ): Promise<HookAnswer> {
-    const { clock, report } = this.#options;
-    const startedAt = clock.now();
-    const told = (status: HookReport['status'], failure: Failure | null, exit = false): void =>
-      report(
-        { name: hook.label, status, duration_ms: clock.now() - startedAt, ...(exit ? { exit } : {}) },
-        failure,
-        call,
-      );
+    const startedAt = this.#options.clock.now();
     try {
       const bus = this.#buses.at(-1);
       if (bus === undefined) throw unserved(hook);
       const timeoutMs = Math.min(hook.timeoutMs, limitMs);
-      const reply = await bus.request(hook.subject, this.#body(hook, call, question, caller), {
-        timeoutMs,
-        signal: stop,
-      });
+      const body = this.#body(hook, call, question, caller);
+      const reply = await bus.request(hook.subject, body, { timeoutMs, signal: stop });
       const answer = readAnswer(hook, question.point, reply);
-      if (answer.action === 'veto') told('cancelled', vetoBy(hook, answer.reason).failure, true);
-      else if (question.point !== 'chunk') told('completed', null);
+      if (answer.action === 'veto') {
+        this.#tell(hook, call, startedAt, { status: 'cancelled', exit: true }, vetoBy(hook, answer.reason).failure);
+      } else if (question.point !== 'chunk') this.#tell(hook, call, startedAt, { status: 'completed' });
       return answer;
     } catch (error) {
       // Who ends the call has the last word, not the hook that was asked meanwhile.
       stop.throwIfAborted();
-      return this.#unavailable(hook, error, told);
+      return this.#passOver(hook, call, startedAt, error);
     }
-  }
-
-  /** What an answer that could not be had means. @throws IModelError `vetoed` when the hook must be asked. */
-  #unavailable(
-    hook: AskedHook,
-    error: unknown,
-    told: (status: HookReport['status'], failure: Failure, exit: boolean) => void,
-  ): HookAnswer {
-    const isClosed = hook.options.onFailure !== 'open';
-    const late = IModelError.is(error) && error.failure.code === 'timed_out';
-    const failure = late ? lateFailure(hook, error) : toFailure(error);
-    told('failed', failure, isClosed);
-    if (!isClosed) return { action: 'pass' };
-    const message = `The hook ${hook.label} must be asked and could not be: ${failure.message}`;
-    throw IModelError.of('vetoed', message, { hook: hook.label }, { cause: error });
   }
 
   #replace(hook: AskedHook, call: ApiCalling, request: Fields): void {
@@ -205,12 +187,30 @@ export class BusHooks {
       call.replaceRequest(request);
     } catch (cause) {
       const message = `The request that the hook ${hook.label} gave is none: ${toFailure(cause).message}`;
-      const error = IModelError.of('vetoed', message, { hook: hook.label }, { cause });
-      const { report } = this.#options;
-      this.#unavailable(hook, error, (status, failure, exit) =>
-        report({ name: hook.label, status, duration_ms: 0, ...(exit ? { exit } : {}) }, failure, call),
-      );
+      const error = IModelError.of('malformed', message, { source: 'bus' }, { cause });
+      this.#passOver(hook, call, this.#options.clock.now(), error);
     }
+  }
+
+  /** Goes on without a hook that could not be had. @throws IModelError `vetoed` when it must be asked. */
+  #passOver(hook: AskedHook, call: ApiCalling, startedAt: number, error: unknown): HookAnswer {
+    const mustBeAsked = hook.options.onFailure !== 'open';
+    const failure = failureOf(hook, error);
+    this.#tell(hook, call, startedAt, { status: 'failed', ...(mustBeAsked ? { exit: true } : {}) }, failure);
+    if (!mustBeAsked) return { action: 'pass' };
+    const message = `The hook ${hook.label} must be asked and could not be: ${failure.message}`;
+    throw IModelError.of('vetoed', message, { hook: hook.label }, { cause: error });
+  }
+
+  #tell(
+    { label }: AskedHook,
+    call: ApiCalling,
+    startedAt: number,
+    ended: Pick<HookReport, 'status' | 'exit'>,
+    failure: Failure | null = null,
+  ): void {
+    const { clock, report } = this.#options;
+    report({ name: label, duration_ms: clock.now() - startedAt, ...ended }, failure, call);
   }
 
   #body<P extends AskPoint>(hook: AskedHook, call: ApiCalling, question: Question<P>, caller?: string): unknown {
@@ -242,7 +242,7 @@ export interface StreamPiece {
 
 interface AskLimits {
   readonly stop: AbortSignal;
-  readonly caller?: string;
+  readonly caller?: string | undefined;
   readonly limitMs?: number;
 }
 
@@ -297,8 +297,11 @@ function unserved(hook: AskedHook): IModelError {
   return IModelError.of('no_responder', message, { subject: hook.subject });
 }
 
-function lateFailure(hook: AskedHook, error: IModelError): Failure {
-  const timeoutMs = error.failure.code === 'timed_out' ? error.failure.timeoutMs : hook.timeoutMs;
-  const message = `The hook ${hook.label} has not answered within ${timeoutMs} ms`;
+/** Says of a reply that did not come in time that it was a hook's. */
+function failureOf({ label }: AskedHook, error: unknown): Failure {
+  const failure = toFailure(error);
+  if (failure.code !== 'timed_out') return failure;
+  const { timeoutMs } = failure;
+  const message = `The hook ${label} has not answered within ${timeoutMs} ms`;
   return IModelError.of('timed_out', message, { phase: 'hook', timeoutMs }).failure;
 }

@@ -1,5 +1,6 @@
 import type { Clock } from '../../actors/clock.ts';
 import type { CallOutcome, HookPoint } from '../../schemas/hook.ts';
+import type { EndpointReply } from '../endpoints/endpoint.ts';
 import { IModelError, toFailure } from '../errors.ts';
 import type { ApiCalling } from '../runtime/api-calling.ts';
 import type { BusHooks } from './bus-hooks.ts';
@@ -28,6 +29,8 @@ export class CallHooks {
   readonly options: CallHooksOptions;
   /** Whether the pre hook has let the call pass, so that the post hook runs. */
   passed = false;
+  /** What a hook on the bus has answered in the vendor's place. */
+  given: EndpointReply | null = null;
 
   constructor(options: CallHooksOptions) {
     this.options = options;
@@ -57,7 +60,23 @@ export class CallHooks {
       stop.throwIfAborted();
       if (event.error !== null) throw refusalBy(event);
     }
-    await this.options.onBus?.before('pre_invocation', call, stop);
+    await this.askOnBus('pre_invocation', call, stop);
+  }
+
+  /**
+   * Asks the hooks on the bus at one of the two points before a call is sent, unless one has answered already.
+   *
+   * @param caller - Who calls, while the call does not know it yet.
+   * @throws IModelError as {@link before}.
+   */
+  async askOnBus(
+    point: 'pre_event_create' | 'pre_invocation',
+    call: ApiCalling,
+    stop: AbortSignal,
+    caller?: string,
+  ): Promise<void> {
+    const { onBus } = this.options;
+    if (onBus !== null && this.given === null) this.given = await onBus.before(point, call, stop, caller);
   }
 
   /**

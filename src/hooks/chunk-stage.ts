@@ -171,6 +171,7 @@ export class ChunkStage implements Stage {
 export class ShownStage implements Stage {
   readonly #target: ChunkSink;
   readonly #show: (chunks: readonly Chunk[], isLast: boolean) => void;
+  #hasBegun = false;
 
   constructor(target: ChunkSink, show: (chunks: readonly Chunk[], isLast: boolean) => void) {
     this.#target = target;
@@ -178,6 +179,7 @@ export class ShownStage implements Stage {
   }
 
   write(chunk: Chunk): boolean {
+    this.#hasBegun = true;
     this.#show([chunk], false);
     return this.#target.write(chunk);
   }
@@ -187,7 +189,8 @@ export class ShownStage implements Stage {
   }
 
   finish(): Promise<void> {
-    this.#show([], true);
+    if (this.#hasBegun) this.#show([], true);
+    this.#hasBegun = false;
     return Promise.resolve();
   }
 

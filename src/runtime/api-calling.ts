@@ -85,8 +85,6 @@ export class ApiCalling {
   request: Fields | null = null;
   /** What its chunks pass on their way to the reader; null for most calls. @internal */
   outlet: ChunkOutlet | null = null;
-  /** What a hook has answered in the vendor's place. @internal */
-  given: EndpointReply | null = null;
   /** What runs before and after it; null for most calls. @internal */
   hooks: CallHooks | null = null;
   /** What runs for it at the moment. @internal */

@@ -43,7 +43,7 @@ export class HookedRun {
       }
     }
     this.#hooks.passed = true;
-    const { given } = this.#call;
+    const { given } = this.#hooks;
     return given === null ? endpoint.run(this.#run) : giveAnswer(this.#run.sink, given);
   }
 

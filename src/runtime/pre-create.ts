@@ -31,10 +31,11 @@ const neverStopped = new AbortController().signal;
  * by a hook on the bus.
  */
 export async function createAfterHooks(question: PreCreateQuestion): Promise<ApiCalling> {
-  const { live, stop = neverStopped, caller } = question;
+  const { live, overrides, stop = neverStopped, caller } = question;
   const call = await createAfterHook(question);
+  live.attachHooks(call, overrides);
   try {
-    await live.busHooks?.before('pre_event_create', call, stop, caller);
+    await call.hooks?.askOnBus('pre_event_create', call, stop, caller);
   } catch (error) {
     // As below: it is told when it is submitted.
     if (!stop.aborted) throw error;

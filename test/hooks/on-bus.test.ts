@@ -95,7 +95,7 @@ describe.each(Object.entries(buses))('hooks on %s', (busName, open) => {
       const one = await serve([{ point: 'pre_invocation', onFailure: 'open' }]);
       await answer(one, { pre_invocation: () => ({ action: 'replace', request: { chunks: 0 } }) });
       expect((await one.remote.invoke(hello)).text).toBe('hello');
-      expect(one.told().at(-1)).toMatchObject({ status: 'failed', failure: { code: 'vetoed' } });
+      expect(one.told().at(-1)).toMatchObject({ status: 'failed', failure: { code: 'malformed' } });
       const strict = await serve(asked);
       await answer(strict, { pre_invocation: () => ({ action: 'replace', request: { chunks: 0 } }) });
       expect((await strict.remote.invoke(hello)).failure).toMatchObject({ code: 'vetoed' });

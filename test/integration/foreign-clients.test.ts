@@ -115,8 +115,22 @@ describe('a client with nothing but a socket and the text protocol', () => {
       'pre_invocation',
       'chunk',
     ]);
-    expect(asks[2]).toMatchObject({ chunks: [{ type: 'system' }, { type: 'text', content: 'from a socket' }, { type: 'result' }] });
+    expect(asks[2]).toMatchObject({
+      chunks: [{ type: 'system' }, { type: 'text', content: 'from a socket' }, { type: 'result' }],
+    });
     expect(asking.endpoint.started).toHaveLength(1);
+  });
+
+  it('that dies with a question has not answered it', async () => {
+    for (const onFailure of ['open', 'closed'] as const) {
+      const hooks: AskedHookOptions[] = [{ point: 'pre_invocation', timeoutMs: 200, onFailure }];
+      await using asking = await serveScripted(open, {}, { hooks });
+      const dying = await TextClient.connect(inject('natsUrl'));
+      dying.subscribe(`imodel.${asking.id}.hooks.pre_invocation`, () => dying.close());
+      await dying.flush();
+      const { status } = await asking.model.invoke({ messages: [] });
+      expect(status).toBe(onFailure === 'open' ? 'completed' : 'failed');
+    }
   });
 
   it('gets from every request in the documentation what is said there', async () => {

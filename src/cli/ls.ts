@@ -2,7 +2,7 @@ import type { Command } from 'commander';
 import { loadConfig } from '../runtime/load-config.ts';
 import { type BusFlags, withBus } from './bus-command.ts';
 import { defaultNatsUrl } from './connection.ts';
-import { discover } from './discover.ts';
+import { discoverStates } from './discover.ts';
 import { formatTable, withoutLogin } from './format.ts';
 import { addNatsOptions, type Finish, jsonOption } from './options.ts';
 import { exitCodes } from './report-error.ts';
@@ -31,7 +31,10 @@ async function ls(flags: LsFlags): Promise<number> {
   if (flags.config !== undefined) return print(await configuredEntries(flags.config), `no iModel in ${flags.config}`);
   return withBus(flags, async (bus, { signal }) => {
     const where = withoutLogin(flags.nats || defaultNatsUrl);
-    return print(await discover(bus, flags.inboxPrefix ?? '_INBOX', signal), `no iModel answers on ${where}`);
+    return print(
+      await discoverStates(bus, { inboxPrefix: flags.inboxPrefix, signal }),
+      `no iModel answers on ${where}`,
+    );
   });
 }
 

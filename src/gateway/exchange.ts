@@ -13,6 +13,7 @@ import { writeStream } from './event-stream.ts';
 import { EventWriter, type EventWriterTimes } from './event-writer.ts';
 import { KeptStream } from './kept-stream.ts';
 import { type KeptStreams, keepMsOf, serveKept, streamPath } from './kept-streams.ts';
+import { ModelElsewhere } from './model-elsewhere.ts';
 import { limitHeaders, soonestStartMs, waitHeaders } from './queue-headers.ts';
 import type { Target } from './target.ts';
 
@@ -46,14 +47,16 @@ export async function runExchange(input: ExchangeInput): Promise<unknown> {
   const { model } = target;
   const before = model.state;
   const options = callOptionsOf(request, settings.queueTimeoutMs);
-  refuseHopeless(before, options);
+  const isHere = !(model instanceof ModelElsewhere);
+  // Of others only they know how long a call would wait.
+  if (isHere) refuseHopeless(before, options);
   const keepMs = streaming ? keepMsOf(request.headers) : null;
   const signal = keepMs === null ? { signal: callerLeft(request.raw.socket) } : {};
   const position = before.queue.waiting + before.queue.outside;
   const headers = (call: ApiCalling): Record<string, string> => ({
     'imodel-call': call.id,
     [shape.dialect.requestIdHeader]: call.id,
-    ...waitHeaders(call, position),
+    ...(isHere ? waitHeaders(call, position) : {}),
     ...limitHeaders(model.state, shape.dialect, Date.now()),
     ...(dropped.length === 0 ? {} : { 'imodel-dropped-fields': dropped.join(', ') }),
   });

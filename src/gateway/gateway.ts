@@ -7,6 +7,7 @@ import type { iModel } from '../imodel.ts';
 import { checked } from '../runtime/checked.ts';
 import { chatCompletions } from './chat-completions.ts';
 import type { Shape } from './dialect.ts';
+import { Directory } from './directory.ts';
 import { embeddings } from './embeddings.ts';
 import { type ExchangeSettings, fieldsOf, runExchange } from './exchange.ts';
 import { takeForms } from './form.ts';
@@ -20,7 +21,7 @@ import { addMetrics } from './metrics.ts';
 import { addModelList } from './model-list.ts';
 import { responses } from './responses.ts';
 import { createServer } from './server.ts';
-import { findModel, type Target, targetOf } from './target.ts';
+import { findModel, refuseUnknown, type Target, targetOf } from './target.ts';
 
 /** What a gateway is the front door of: a runtime, or anything with iModels. */
 export interface GatewayHost {
@@ -75,7 +76,7 @@ const shapes: Readonly<Record<string, Shape>> = {
 
 /**
  * Opens the HTTP front door of a runtime's iModels: their clients need to know a base URL, and nothing of iModels. Calls go to the actors in
- * this process directly.
+ * this process directly, and over the bus to the iModels that other processes serve there.
  *
  * @param host - Stays the caller's to close.
  * @throws IModelError `config` for an option that does not fit, or an address that others can reach; `unavailable` when the port is taken.
@@ -96,15 +97,18 @@ export async function startGateway(
   refuseOpenDoor(address);
   const { server, stop } = await createServer(settings, onError);
   addHealth(server, host);
-  addModelList(server, host);
-  addModels(server, host);
+  const directory = new Directory(host.bus ?? null, { inboxPrefix, isHere: (id) => host.models.has(id) });
+  addModelList(server, host, directory);
+  addModels(server, host, directory);
   const current = { times: timesOf(settings) };
-  addCalls(server, host, current);
+  addCalls(server, { models: host.models, directory, current });
   await addMetrics(server, host);
   if (host.bus !== undefined && settings.dashboard !== false) {
     const { addDashboard } = await import('../dashboard/dashboard.ts');
     await addDashboard(server, { bus: host.bus, slowReaderMs: slowReaderMsOf(settings), inboxPrefix });
   }
+  // Whoever asks first need not wait for the bus.
+  void directory.list();
   const port = await listen(server, address, settings.port ?? 8_080);
   const reload = (next: GatewayConfig): readonly string[] => {
     const other = checked(gatewayConfig, next, 'gateway option', 'config');
@@ -114,6 +118,7 @@ export async function startGateway(
   const close = async (): Promise<void> => {
     stop();
     await server.close();
+    directory.close();
   };
   const name = address.includes(':') ? `[${address}]` : address;
   return { url: `http://${name}:${port}`, port, reload, close, [Symbol.asyncDispose]: close };
@@ -127,16 +132,23 @@ function timesOf(settings: GatewayConfig): ExchangeSettings {
   };
 }
 
-function addCalls(
-  server: FastifyInstance,
-  { models }: GatewayHost,
-  current: { readonly times: ExchangeSettings },
-): void {
+interface CallsOptions {
+  readonly models: GatewayHost['models'];
+  readonly directory: Directory;
+  readonly current: { readonly times: ExchangeSettings };
+}
+
+function addCalls(server: FastifyInstance, { models, directory, current }: CallsOptions): void {
   const kept = new KeptStreams();
   addKeptStreams(server, models, { kept, times: () => current.times });
   const targets = new WeakMap<iModel, Target>();
-  const find = (name: unknown): Target => {
-    const model = findModel(models, name);
+  const find = async (name: unknown): Promise<Target> => {
+    // Those of this process first: a call to them does not touch the bus.
+    const model =
+      findModel(models, name) ??
+      findModel(directory.known(), name) ??
+      findModel(await directory.listFor(String(name)), name) ??
+      refuseUnknown(name, [...models.keys(), ...directory.known().keys()]);
     const known = targets.get(model) ?? targetOf(model);
     targets.set(model, known);
     return known;
@@ -144,7 +156,7 @@ function addCalls(
   for (const [path, shape] of Object.entries(shapes)) {
     const handler = async (request: FastifyRequest, reply: FastifyReply): Promise<unknown> => {
       const body = fieldsOf(request.body);
-      const target = find(body.model);
+      const target = await find(body.model);
       request.target = target;
       return runExchange({ request, reply, shape, target, body, kept, settings: current.times });
     };

@@ -2,7 +2,9 @@ import type { FastifyInstance, FastifyRequest } from 'fastify';
 import { controlRequest } from '../../schemas/wire.ts';
 import type { iModel } from '../imodel.ts';
 import { checked } from '../runtime/checked.ts';
+import type { Directory } from './directory.ts';
 import type { GatewayHost } from './gateway.ts';
+import { ModelElsewhere } from './model-elsewhere.ts';
 import { Refusal } from './refusal.ts';
 
 /** The path of one iModel. */
@@ -16,30 +18,42 @@ interface CallPath {
 }
 
 /**
- * What iModels do, and how they are told to do otherwise:
+ * What iModels do, those of other processes on the bus too, and how they are told to do otherwise:
  *
  * - `GET /v1/imodels` and `GET /v1/imodels/<id>`: their state, as on the bus.
  * - `POST /v1/imodels/<id>/control`: `{ action }` as on the bus; answers with the state after it.
  * - `DELETE /v1/imodels/<id>/calls/<call>`, or `POST` to its `/cancel`: takes a call back wherever it stands; `cancelled` says whether it still
  *   lived.
  */
-export function addModels(server: FastifyInstance, { models }: GatewayHost): void {
-  const find = (id: string): iModel => {
-    const model = models.get(id);
+export function addModels(server: FastifyInstance, { models }: GatewayHost, directory: Directory): void {
+  const find = async (id: string): Promise<iModel> => {
+    const model = models.get(id) ?? directory.known().get(id) ?? (await directory.listFor(id)).get(id);
     if (model !== undefined) return model;
     throw new Refusal(404, 'model_not_found', `There is no iModel \`${id}\``, 'id');
   };
-  server.get('/v1/imodels', async () => ({ object: 'list', data: [...models.values()].map(({ state }) => state) }));
-  server.get<ModelPath>('/v1/imodels/:id', async ({ params }) => find(params.id).state);
+  server.get('/v1/imodels', async () => {
+    const all = [...models.values(), ...(await directory.list())];
+    return { object: 'list', data: all.map(({ state }) => state) };
+  });
+  server.get<ModelPath>('/v1/imodels/:id', async ({ params }) => {
+    const model = await find(params.id);
+    return model instanceof ModelElsewhere ? model.refresh() : model.state;
+  });
   server.post<ModelPath>('/v1/imodels/:id/control', async ({ params, body }) => {
-    const model = find(params.id);
-    model.live.control(checked(controlRequest, body, 'request', 'invalid_request'));
+    const model = await find(params.id);
+    const request = checked(controlRequest, body, 'request', 'invalid_request');
+    if (model instanceof ModelElsewhere) return model.remote.control(request);
+    model.live.control(request);
     return model.state;
   });
-  const cancel = async ({ params }: FastifyRequest<CallPath>) => {
-    const call = find(params.id).live.findCall(params.callId);
-    call?.cancel('taken back over HTTP');
-    return { call_id: params.callId, cancelled: call !== undefined };
+  const cancel = async ({ params: { id, callId } }: FastifyRequest<CallPath>) => {
+    const model = await find(id);
+    const reason = 'taken back over HTTP';
+    if (model instanceof ModelElsewhere)
+      return { call_id: callId, cancelled: await model.remote.cancel(callId, reason) };
+    const call = model.live.findCall(callId);
+    call?.cancel(reason);
+    return { call_id: callId, cancelled: call !== undefined };
   };
   server.delete<CallPath>('/v1/imodels/:id/calls/:callId', cancel);
   server.post<CallPath>('/v1/imodels/:id/calls/:callId/cancel', cancel);

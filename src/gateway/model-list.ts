@@ -1,20 +1,22 @@
 import type { FastifyInstance } from 'fastify';
 import type { iModel } from '../imodel.ts';
+import type { Directory } from './directory.ts';
 import type { GatewayHost } from './gateway.ts';
 import { Refusal } from './refusal.ts';
 
 /**
- * `GET /v1/models` and `GET /v1/models/<id>`: the iModels, in a form that the clients of OpenAI and of Anthropic both read.
+ * `GET /v1/models` and `GET /v1/models/<id>`: the iModels, those of other processes after those of this one, in a form that the clients of OpenAI and of Anthropic both read.
  *
  * @see {@link https://platform.openai.com/docs/api-reference/models} and {@link https://docs.claude.com/en/api/models-list} (read 2026-11)
  */
-export function addModelList(server: FastifyInstance, { models }: GatewayHost): void {
+export function addModelList(server: FastifyInstance, { models }: GatewayHost, directory: Directory): void {
   server.get('/v1/models', async () => {
-    const data = [...models.values()].map(describeModel);
+    const data = [...models.values(), ...(await directory.list())].map(describeModel);
     return { object: 'list', data, has_more: false, first_id: data[0]?.id ?? null, last_id: data.at(-1)?.id ?? null };
   });
   server.get<{ Params: { id: string } }>('/v1/models/:id', async ({ params }) => {
-    const model = models.get(params.id);
+    const { id } = params;
+    const model = models.get(id) ?? directory.known().get(id) ?? (await directory.listFor(id)).get(id);
     if (model === undefined) throw new Refusal(404, 'model_not_found', `There is no iModel \`${params.id}\``, 'model');
     return describeModel(model);
   });

@@ -48,9 +48,10 @@ export function targetOf(model: iModel): Target {
  * Finds the iModel a request names: by its id, else by its vendor's name of the model, with or without `provider/` in front, where only one
  * iModel has it.
  *
- * @throws Refusal 404 `model_not_found`, naming the ids there are to choose from; IModelError `invalid_request` for what is no name.
+ * @returns Undefined when none has the name.
+ * @throws Refusal 404 `model_not_found` when several have; IModelError `invalid_request` for what is no name.
  */
-export function findModel(models: ReadonlyMap<string, iModel>, name: unknown): iModel {
+export function findModel<T extends iModel>(models: ReadonlyMap<string, T>, name: unknown): T | undefined {
   if (typeof name !== 'string' || name === '') {
     const message = `Expected \`model\` to name an iModel, got ${printValue(name)}`;
     throw IModelError.of('invalid_request', message, { path: 'model', value: printValue(name) });
@@ -60,12 +61,23 @@ export function findModel(models: ReadonlyMap<string, iModel>, name: unknown): i
   const named = [...models.values()].filter(
     ({ modelName, endpoint }) => modelName === name || `${endpoint.config.provider}/${modelName}` === name,
   );
-  const [found] = named;
-  if (found !== undefined && named.length === 1) return found;
-  const why = named.length === 0 ? 'no iModel has this name' : `${named.length} iModels have it: use an id`;
-  const ids = [...models.keys()].slice(0, 20).join(', ');
-  const message = `Unknown \`model\` ${printValue(name)}: ${why}; there are ${ids}`;
-  throw new Refusal(404, 'model_not_found', message, 'model');
+  if (named.length > 1) throw unknownModel(name, `${named.length} iModels have it: use an id`, models.keys());
+  return named[0];
+}
+
+/** @param ids - Those to choose from. @throws Refusal 404 `model_not_found` */
+export function refuseUnknown(name: unknown, ids: readonly string[]): never {
+  throw unknownModel(name, 'no iModel has this name', ids);
+}
+
+function unknownModel(name: unknown, why: string, ids: Iterable<string>): Refusal {
+  const some = [...ids].slice(0, 20).join(', ');
+  return new Refusal(
+    404,
+    'model_not_found',
+    `Unknown \`model\` ${printValue(name)}: ${why}; there are ${some}`,
+    'model',
+  );
 }
 
 function familyOf({ endpoint }: iModel, fields: ReadonlySet<string> | null): Family {

@@ -1,3 +1,4 @@
+import { z } from 'zod';
 import type { Bus } from '../bus/bus.ts';
 import { type AnnouncedService, announceService, type ServiceEndpoint } from '../bus/service.ts';
 import { hostQueue, subjects } from '../bus/subjects.ts';
@@ -24,7 +25,7 @@ export function announceModel(model: Servable, bus: Bus, node: string): Announce
     name,
     subject: subjects[name](id),
     queue: hostQueue,
-    metadata: endpointSchemas[name],
+    metadata: { ...endpointSchemas[name], ...fieldsOf(model) },
     counts: () => {
       const { counters, mode, queue, running, budget } = model.state;
       const { submitted: requests, failed, aborted, skipped } = counters;
@@ -39,13 +40,21 @@ export function announceModel(model: Servable, bus: Bus, node: string): Announce
       };
     },
   });
-  const { provider, model: modelName } = model.state;
+  const { provider, endpoint: protocol, model: modelName } = model.state;
   return announceService(bus, {
     name: 'imodel',
     version,
     description: `The iModel ${id}`,
-    metadata: { id, node, provider, model: modelName },
+    metadata: { id, node, provider, model: modelName, protocol, ...(model.endpoint.isCli ? { agent: 'true' } : {}) },
     endpoints: [endpoint('invoke'), endpoint('stream')],
     startedAt,
   });
+}
+
+/** Names of what a request may hold, for those who make requests for others. What goes beside the body may name files of this machine. */
+function fieldsOf({ endpoint }: Servable): { readonly request_fields?: string } {
+  const { requestOptions, transportFields } = endpoint;
+  if (!(requestOptions instanceof z.ZodObject)) return {};
+  const names = Object.keys(requestOptions.shape).filter((name) => !transportFields.includes(name));
+  return { request_fields: names.join(',') };
 }

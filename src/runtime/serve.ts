@@ -8,7 +8,7 @@ import { callRequest, cancelRequest, controlRequest, ctlRequest, resumeRequest }
 import type { Bus, Message } from '../bus/bus.ts';
 import { failureHeaders, headerNames, readHeader } from '../bus/headers.ts';
 import { hostQueue, subjects } from '../bus/subjects.ts';
-import type { Fields } from '../endpoints/endpoint.ts';
+import type { Endpoint, Fields } from '../endpoints/endpoint.ts';
 import { withoutField } from '../endpoints/fields.ts';
 import { IModelError, toFailure } from '../errors.ts';
 import { takeOverrides } from '../hooks/overrides.ts';
@@ -21,7 +21,7 @@ import { KeptSink } from './kept-sink.ts';
 import { LateSink } from './late-sink.ts';
 import type { LiveModel } from './live-model.ts';
 import { outcomeHeaders } from './outcome.ts';
-import { createAfterHooks } from './pre-create.ts';
+import { createAfterHooks, optionsAfterHooks } from './pre-create.ts';
 import { ReaderWatch } from './reader-watch.ts';
 import { RecentCalls } from './recent-calls.ts';
 import { ServedStream } from './served-stream.ts';
@@ -50,6 +50,7 @@ export interface Servable {
   readonly id: string;
   readonly live: LiveModel;
   readonly state: ModelState;
+  readonly endpoint: Endpoint;
   createApiCalling(request: Fields, options: Pick<CallOptions, 'callId'>): ApiCalling;
   toDict(options: { readonly state: true }): ModelDict;
 }
@@ -266,11 +267,18 @@ class ModelHost {
     const askedAt = live.clock.now();
     try {
       const create = (): ApiCalling => call;
-      const made = await createAfterHooks({ live, request: own, overrides, create, stop: stop.signal, caller });
+      const made = await createAfterHooks({
+        live,
+        request: own,
+        overrides,
+        create,
+        stop: stop.signal,
+        caller,
+        timeoutMs,
+      });
       if (call.ended) return;
       if (made !== call) call.takeOver(made);
-      const leftMs = timeoutMs === undefined ? {} : { timeoutMs: Math.max(1, timeoutMs - live.clock.now() + askedAt) };
-      live.submit(call, { ...options, ...leftMs });
+      live.submit(call, optionsAfterHooks(options, live, askedAt));
     } catch (error) {
       if (!call.ended) live.skip(call, IModelError.is(error) ? error : new IModelError(toFailure(error)));
     }

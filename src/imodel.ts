@@ -26,7 +26,7 @@ import { LiveModel } from './runtime/live-model.ts';
 import { stateOf } from './runtime/model-state.ts';
 import { ModelStream } from './runtime/model-stream.ts';
 import { limitsOf, resilienceOf } from './runtime/policies.ts';
-import { callClassOf, createAfterHooks } from './runtime/pre-create.ts';
+import { callClassOf, createAfterHooks, optionsAfterHooks } from './runtime/pre-create.ts';
 import { type FromDictOptions, namingPath, readModel } from './runtime/read-model.ts';
 import { resolveEndpoint, splitOptions } from './runtime/resolve-endpoint.ts';
 import { type ServedModel, serveModel } from './runtime/serve.ts';
@@ -316,7 +316,9 @@ export class iModel implements AsyncDisposable {
       this.#refuseUsedId(settings.callId);
       const own = withoutField(request, 'stream');
       if (!this.#live.asksBeforeCreation) return this.#run(this.createApiCalling(own, settings), settings);
-      return this.#create(own, settings).then((call) => this.#run(call, settings));
+      const askedAt = this.#live.clock.now();
+      const made = this.#create(own, settings);
+      return made.then((call) => this.#run(call, optionsAfterHooks(settings, this.#live, askedAt)));
     } catch (error) {
       return Promise.reject(error);
     }
@@ -343,12 +345,12 @@ export class iModel implements AsyncDisposable {
     }
     const buffer = new ChunkBuffer(streamBufferSize, () => stream.call.chunkArrived(this.#live.clock.now()));
     const stream = new ModelStream(call, buffer);
-    const begin = (own: ApiCalling): void => {
+    const begin = (own: ApiCalling, left: CallOptions): void => {
       own.sink = this.#live.keepsChunks ? new KeptSink(buffer) : buffer;
       own.onEnd(() => buffer.close());
-      this.#live.submit(own, settings);
+      this.#live.submit(own, left);
     };
-    if (request instanceof ApiCalling || !this.#live.asksBeforeCreation) begin(call);
+    if (request instanceof ApiCalling || !this.#live.asksBeforeCreation) begin(call, settings);
     else this.#beginAfterHooks(stream, { ...request, stream: true }, settings, begin);
     return stream;
   }
@@ -445,11 +447,11 @@ export class iModel implements AsyncDisposable {
   /** Makes a call once those have been asked who are to be asked before its creation. */
   async #create(
     request: Fields,
-    { callId, signal: stop, caller }: Pick<CallOptions, 'callId' | 'signal' | 'caller'>,
+    { callId, signal: stop, caller, timeoutMs }: Pick<CallOptions, 'callId' | 'signal' | 'caller' | 'timeoutMs'>,
   ): Promise<ApiCalling> {
     const create = (): ApiCalling => this.createApiCalling(request, callId === undefined ? {} : { callId });
     const { request: own, overrides } = takeOverrides(request);
-    return createAfterHooks({ live: this.#live, request: own, overrides, create, stop, caller });
+    return createAfterHooks({ live: this.#live, request: own, overrides, create, stop, caller, timeoutMs });
   }
 
   /** A stream carries its call from the start, so that it is there before the hook; the hook's word comes before anything is sent. */
@@ -457,7 +459,7 @@ export class iModel implements AsyncDisposable {
     stream: ModelStream,
     request: Fields,
     options: CallOptions,
-    begin: (call: ApiCalling) => void,
+    begin: (call: ApiCalling, left: CallOptions) => void,
   ): void {
     const stop = new AbortController();
     const signal = options.signal === undefined ? stop.signal : AbortSignal.any([stop.signal, options.signal]);
@@ -468,13 +470,22 @@ export class iModel implements AsyncDisposable {
     };
     const { request: own, overrides } = takeOverrides(request);
     const create = (): ApiCalling => call;
-    const { caller } = options;
-    const asked = createAfterHooks({ live: this.#live, request: own, overrides, create, stop: signal, caller });
+    const { caller, timeoutMs } = options;
+    const askedAt = this.#live.clock.now();
+    const asked = createAfterHooks({
+      live: this.#live,
+      request: own,
+      overrides,
+      create,
+      stop: signal,
+      caller,
+      timeoutMs,
+    });
     const done = asked.then((created) => {
       stop.signal.throwIfAborted();
       if (created.row !== null) throw IModelError.of('conflict', `Call ${created.id} was started before`, {});
       stream.replaceCall(created);
-      begin(created);
+      begin(created, optionsAfterHooks(options, this.#live, askedAt));
     });
     const settled = done.catch(refuse);
     stream.beginAfter({

@@ -1,3 +1,4 @@
+import type { CallOptions } from '../../schemas/imodel.ts';
 import type { Fields } from '../endpoints/endpoint.ts';
 import { IModelError, printValue } from '../errors.ts';
 import { refusalBy } from '../hooks/call-hooks.ts';
@@ -19,6 +20,8 @@ export interface PreCreateQuestion {
   readonly stop?: AbortSignal | undefined;
   /** Who calls. */
   readonly caller?: string | undefined;
+  /** Milliseconds that the call has. */
+  readonly timeoutMs?: number | undefined;
 }
 
 const neverStopped = new AbortController().signal;
@@ -28,9 +31,33 @@ const neverStopped = new AbortController().signal;
  *
  * @returns The call, or the one of the right class and of this iModel that the hook returned in its place.
  * @throws IModelError `vetoed` or `timed_out` when the hook failed and was to end the call; `cancelled` when it took the call back; `vetoed`
- * by a hook on the bus.
+ * by a hook on the bus; `timed_out` when the time of the call is up before they have answered.
  */
 export async function createAfterHooks(question: PreCreateQuestion): Promise<ApiCalling> {
+  const { live, stop, timeoutMs } = question;
+  if (timeoutMs === undefined) return askAll(question);
+  const limit = new AbortController();
+  const timer = live.clock.setTimeout(() => limit.abort(), timeoutMs);
+  try {
+    const call = await askAll({
+      ...question,
+      stop: stop === undefined ? limit.signal : AbortSignal.any([stop, limit.signal]),
+    });
+    if (!limit.signal.aborted) return call;
+  } finally {
+    live.clock.clearTimeout(timer);
+  }
+  const message = `The call has not been made within its ${timeoutMs} ms: a hook before creation took longer`;
+  throw IModelError.of('timed_out', message, { phase: 'hook', timeoutMs });
+}
+
+/** The options of a call whose hooks before creation were asked at an instant: what is left of its time. */
+export function optionsAfterHooks(options: CallOptions, { clock }: LiveModel, askedAt: number): CallOptions {
+  const { timeoutMs } = options;
+  return timeoutMs === undefined ? options : { ...options, timeoutMs: Math.max(1, timeoutMs - clock.now() + askedAt) };
+}
+
+async function askAll(question: PreCreateQuestion): Promise<ApiCalling> {
   const { live, overrides, stop = neverStopped, caller } = question;
   const call = await createAfterHook(question);
   live.attachHooks(call, overrides);

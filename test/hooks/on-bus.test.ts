@@ -246,6 +246,17 @@ describe.each(Object.entries(buses))('hooks on %s', (busName, open) => {
     it('the time a call has goes on while its hook thinks, and a cancel is heard', async () => {
       const one = await serve(asked);
       const asks = await answer(one, { pre_event_create: () => new Promise(() => {}) });
+      const late = { code: 'timed_out', failure: { phase: 'hook', timeoutMs: 50 } };
+      expect(await rejection(one.model.invoke(hello, { timeoutMs: 50 }))).toMatchObject(late);
+      expect((await readAll(one.model.stream(hello, { timeoutMs: 50 }))).error).toMatchObject(late);
+      const own = new TextEncoder().encode(JSON.stringify(hello));
+      const headers = { 'Imodel-Deadline-Ms': '50' };
+      const reply = await one.caller.request(subjects.invoke(one.id), own, {
+        headers,
+        contentType: 'application/json',
+      });
+      expect(reply.value()).toMatchObject({ failure: { code: 'timed_out', phase: 'hook' } });
+      asks.length = 0;
       const call = one.remote.invoke(hello, { callId: 'early' }).catch((error) => error);
       await until(() => asks.length === 1);
       await one.remote.cancel('early');
@@ -358,6 +369,25 @@ describe.each(Object.entries(buses))('hooks on %s', (busName, open) => {
       expect(error).toMatchObject({ code: 'vetoed' });
       expect(one.endpoint.running.size).toBe(0);
       expect(one.endpoint.chunks).toBeLessThan(1_000);
+    });
+
+    it('several see them one after the other, after the handlers of this process', async () => {
+      const streamHandlers = {
+        text: (_call: unknown, _key: unknown, chunk: { content?: string }) => ({ ...chunk, content: 'a' }),
+      };
+      const hooks: AskedHookOptions[] = [
+        { point: 'chunk', name: 'first', holdChunks: 2 },
+        { point: 'chunk', name: 'second', mode: 'hold-all' },
+      ];
+      const one = await serve(hooks, { text: 'xxx', chunks: 3 }, { hookRegistry: { streamHandlers } });
+      for (const name of ['first', 'second']) {
+        const chunk: Handlers['chunk'] = ({ chunks }) => ({
+          action: 'transform',
+          chunks: chunks.map((own) => ({ ...own, content: own.content == null ? null : `${own.content}${name[0]}` })),
+        });
+        await answer(one, { chunk }, { name });
+      }
+      expect(textOf((await readAll(one.remote.stream(hello))).chunks)).toBe('afsafsafs');
     });
 
     it('an observer of chunks sees them all and changes nothing, whatever it answers', async () => {

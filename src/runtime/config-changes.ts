@@ -18,8 +18,8 @@ export const limitNames = [
 /** Options that say whose limits an iModel keeps. */
 const upstreamNames = ['provider', 'model', 'endpoint', 'endpointName', 'baseUrl', 'apiKey'] as const;
 
-/** Settings of a process that it takes on only when it starts. */
-const lastingNames = ['nats', 'state', 'stateInterval'] as const;
+/** Settings that a process takes on while it runs; it has the others as long as it lives. */
+const passingNames: readonly string[] = ['models', 'gateway', 'drainTimeout'] satisfies (keyof RuntimeConfig)[];
 
 /** What one configuration has that another has not; ids of iModels, in the order of the configuration. */
 export interface ConfigChanges {
@@ -45,8 +45,19 @@ export function configChanges(before: RuntimeConfig, after: RuntimeConfig): Conf
     changed: differing.filter((id) => !isLimitsAlone(id)),
     limited: differing.filter(isLimitsAlone),
     removed: Object.keys(before.models).filter((id) => !both.includes(id)),
-    lasting: lastingNames.filter((name) => !isDeepStrictEqual(before[name], after[name])),
+    lasting: lastingNames(before, after).filter((name) => !isDeepStrictEqual(before[name], after[name])),
   };
+}
+
+/** A configuration with those settings of the one before that last. */
+export function withLasting(before: RuntimeConfig, after: RuntimeConfig): RuntimeConfig {
+  const lasting = lastingNames(before, after).map((name) => [name, before[name]]);
+  return { ...after, ...(Object.fromEntries(lasting) as Partial<RuntimeConfig>) };
+}
+
+function lastingNames(...configs: readonly RuntimeConfig[]): (keyof RuntimeConfig)[] {
+  const names = new Set(configs.flatMap((config) => Object.keys(config)));
+  return [...names].filter((name) => !passingNames.includes(name)) as (keyof RuntimeConfig)[];
 }
 
 /** Whether two iModels ask the same upstream with the same key, so that what one has used of its limits the other has used too. */

@@ -4,7 +4,7 @@ import type { Bus } from '../bus/bus.ts';
 import { IModelError } from '../errors.ts';
 import type { iModel } from '../imodel.ts';
 import { checked } from './checked.ts';
-import { type ConfigChanges, configChanges, haveSameUpstream, limitNames } from './config-changes.ts';
+import { type ConfigChanges, configChanges, haveSameUpstream, limitNames, withLasting } from './config-changes.ts';
 import { createModel } from './create-model.ts';
 import type { HostedStates } from './hosted-states.ts';
 import type { Runtime, RuntimeConfig, RuntimeOptions } from './runtime.ts';
@@ -128,8 +128,7 @@ export class HostedModels implements Runtime {
       model.live.begin();
     }
     this.#order(Object.keys(after.models));
-    const { nats, state, stateInterval } = before;
-    this.#config = { ...after, nats, state, stateInterval };
+    this.#config = withLasting(before, after);
     // Nobody finds nobody: those that come answer before those that go fall silent.
     await this.bus.flush();
     for (const model of going) this.#retire(model);

@@ -11,6 +11,8 @@ export type DispatcherEvent =
   /** The request was written to an open connection. */
   | { readonly type: 'call.sent'; readonly row: CallRow }
   | { readonly type: 'call.answer'; readonly row: CallRow }
+  /** The request was left unwritten, since the vendor has asked meanwhile to be left alone. */
+  | { readonly type: 'call.withhold'; readonly row: CallRow }
   /** The call's work is over and its transport gone. `tokens` is what the upstream reported, null when it did not. */
   | {
       readonly type: 'call.settle';

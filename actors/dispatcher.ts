@@ -52,7 +52,8 @@ export const dispatcherLogic: DispatcherLogic = {
     dispatcher: new Dispatcher(input, scope.self),
   }),
   transition: (snapshot, event, _scope: ActorScope<DispatcherSnapshot, DispatcherEvent>) => {
-    snapshot.dispatcher.receive(event);
+    // XState tells every logic that its actor stops.
+    if ((event as { readonly type: string }).type !== 'xstate.stop') snapshot.dispatcher.receive(event);
     return snapshot;
   },
   getPersistedSnapshot: (snapshot) => ({ ...snapshot }),
@@ -119,6 +120,11 @@ export class Dispatcher {
     return this.#limits;
   }
 
+  /** Whether the vendor has asked to be left alone: what has not been written yet should not be. */
+  get isCooling(): boolean {
+    return this.#cooling.isCooling(this.#clock.now());
+  }
+
   /** All calls that have not ended, oldest first. */
   rows(): Iterable<CallRow> {
     return this.#live;
@@ -175,6 +181,9 @@ export class Dispatcher {
         break;
       case 'call.answer':
         this.#answer(event.row);
+        break;
+      case 'call.withhold':
+        this.#withhold(event.row);
         break;
       case 'call.settle':
         this.#settle(event.row, event);
@@ -443,6 +452,21 @@ export class Dispatcher {
     else if (row.grant !== null) this.#arm();
   }
 
+  /** An attempt that was not made: its call waits with the others for the end of the cool-down. */
+  #withhold(row: CallRow): void {
+    if (!isOnItsWay(row)) return;
+    this.#land(row);
+    if (row.isProbe) this.#resolveProbe(row, false);
+    if (row.grant !== null) this.#window.release(row.grant);
+    row.grant = null;
+    row.attempts -= 1;
+    if (row.stopping !== null) this.#complete(row, row.stopping, undefined);
+    else if (this.#refusing) this.#complete(row, closedFailure(), undefined);
+    else this.#wait(row, Math.max(this.#now, this.#cooling.until));
+    this.#pump();
+    this.#reportIdle();
+  }
+
   #settle(
     row: CallRow,
     { failure, tokens, isDelivered = false }: Extract<DispatcherEvent, { type: 'call.settle' }>,
@@ -487,11 +511,16 @@ export class Dispatcher {
   #backOff(row: CallRow, failure: Failure, now: number): boolean {
     const delayMs = retryDelayMs(this.#resilience.retry, failure, row.attempts, this.#random);
     if (delayMs === null || now + delayMs >= row.deadlineAt || this.#refusing) return false;
-    row.state = stepCall(row.state, 'call.retry');
-    row.retry = { row, isDue: false, dueAt: now + delayMs, heapIndex: -1 };
-    this.#retries.push(row.retry);
+    this.#wait(row, now + delayMs);
     this.#effects.retrying(row, failure, delayMs);
     return true;
+  }
+
+  /** Lets a running call wait for its next attempt. */
+  #wait(row: CallRow, dueAt: number): void {
+    row.state = stepCall(row.state, 'call.retry');
+    row.retry = { row, isDue: false, dueAt, heapIndex: -1 };
+    this.#retries.push(row.retry);
   }
 
   /** All attempts have failed: somebody else may carry the call on, else it ends. */

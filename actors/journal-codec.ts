@@ -23,6 +23,7 @@ export function writeEvent(event: DispatcherEvent, numbers: CallNumbers): Writte
     case 'call.submit':
     case 'call.sent':
     case 'call.answer':
+    case 'call.withhold':
       return { type: event.type, ...numbers.of(event.row) };
     case 'call.settle': {
       const { failure, tokens } = event;
@@ -66,6 +67,7 @@ export function readEvent(
     case 'call.submit':
     case 'call.sent':
     case 'call.answer':
+    case 'call.withhold':
       return { type: entry.type, row: rowOf(entry.call, entry.who) };
     case 'call.settle': {
       const { type, failure, tokens, is_delivered: isDelivered = false } = entry;

@@ -47,7 +47,7 @@ export class Replay {
     return this.#seq;
   }
 
-  /** When the last entry was written, epoch milliseconds. */
+  /** How far it has come: when the last entry was written, or what time has passed since. Epoch milliseconds. */
   get at(): number {
     return this.#at;
   }
@@ -103,6 +103,11 @@ export class Replay {
       default:
         this.#hear(entry);
     }
+  }
+
+  /** Lets time pass in which nothing was heard: what was used of limits expires. @param at - Epoch milliseconds; earlier ones are ignored. */
+  pass(at: number): void {
+    this.#at = Math.max(this.#at, at);
   }
 
   /** The actor's state. @throws Error when there is none. */

@@ -76,6 +76,19 @@ export const askedHookOptions = z.discriminatedUnion(
 /** See {@link askedHookOptions}. */
 export type AskedHookOptions = z.infer<typeof askedHookOptions>;
 
+/** What an iModel writes down of what its actor hears. */
+export const journalOptions = z.strictObject({
+  /** Entries in memory from which a replay can begin, at least; twice as many are kept at most. @defaultValue 1,024 */
+  size: z.number().int('a whole number').min(16, 'at least 16').max(1_000_000, 'at most 1000000').optional(),
+  /** A file that all entries are appended to, one JSON document a line. @defaultValue memory only */
+  file: z.string().min(1, 'a path').optional(),
+  /** Whether requests are written down too, prompts included, so that a replay gives them back. @defaultValue false */
+  requests: z.boolean().optional(),
+});
+
+/** See {@link journalOptions}. */
+export type JournalOptions = z.infer<typeof journalOptions>;
+
 /**
  * Our own options of an iModel, as TypeScript writes them. Whatever else stands beside them belongs to the provider (`model`, `temperature`, …)
  * and is checked by its endpoint.
@@ -126,6 +139,8 @@ export const modelOptions = z.object({
    * also held until its reply begins, at most a quarter of a second. @defaultValue 0.5 % of the window, at least 0.01
    */
   windowMargin: z.number().nonnegative('at least 0').optional(),
+  /** What is written down of what the actor hears; null for nothing. @defaultValue the latest entries, in memory */
+  journal: journalOptions.nullish(),
 });
 
 /** See {@link modelOptions}. */

@@ -103,6 +103,7 @@ export const journalEntry = z.discriminatedUnion('type', [
   ofCall('call.submit', {}),
   ofCall('call.sent', {}),
   ofCall('call.answer', {}),
+  ofCall('call.withhold', {}),
   ofCall('call.settle', {
     failure: failureOrNull,
     tokens: amount.nullable(),

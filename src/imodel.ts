@@ -7,6 +7,7 @@ import {
   type ModelOptions,
   modelOptions,
 } from '../schemas/imodel.ts';
+import type { JournalEntry } from '../schemas/journal.ts';
 import { type ModelDict, modelDict } from '../schemas/snapshot.ts';
 import type { ModelState } from '../schemas/state.ts';
 import type { Bus } from './bus/bus.ts';
@@ -95,6 +96,7 @@ export class iModel implements AsyncDisposable {
       prepare: (request) => this.#prepare(request),
       exitHook: this.exitHook,
       random: Math.random,
+      journal: settings.journal === null ? null : (settings.journal ?? {}),
       clock,
       createId,
       onSession: (sessionId) => {
@@ -185,7 +187,17 @@ export class iModel implements AsyncDisposable {
       const message = 'Expected `endpoint` for the copy of an iModel on an endpoint of your own: two cannot share one';
       throw IModelError.of('config', message, { field: 'endpoint' });
     }
-    const { id, createdAt, provider, baseUrl, apiKey, endpoint: name, endpointName, ...settings } = this.#settings;
+    const {
+      id,
+      createdAt,
+      provider,
+      baseUrl,
+      apiKey,
+      endpoint: name,
+      endpointName,
+      journal,
+      ...settings
+    } = this.#settings;
     const { session_id: session, ...metadata } = this.providerMetadata;
     const owned: iModel[] = [];
     const fallbacks = (this.#functions.fallbacks ?? []).map((fallback) => {
@@ -203,6 +215,8 @@ export class iModel implements AsyncDisposable {
       providerMetadata: shareSession && session !== undefined ? { ...metadata, session_id: session } : metadata,
       endpoint,
       fallbacks,
+      // Two cannot write one file.
+      journal: journal && withoutField(journal, 'file'),
     });
     copy.#owned.push(...owned);
     if (shareSession && this.providerSessionId !== null) copy.#resumeSession(this.providerSessionId);
@@ -260,6 +274,13 @@ export class iModel implements AsyncDisposable {
   setLimits(limits: Partial<ModelOptions>): void {
     this.#settings = { ...this.#settings, ...limits };
     this.#live.setLimits(limitsOf(this.#settings, this.endpoint));
+  }
+
+  /**
+   * What its actor has heard lately, oldest first: to be given to `replay` and `explain`. Empty with `journal: null`. A copy.
+   */
+  get journal(): JournalEntry[] {
+    return this.#live.journal?.entries() ?? [];
   }
 
   /** The actor behind it. @internal */

@@ -61,6 +61,11 @@ export class Cooling {
     return this.#until;
   }
 
+  /** Whether the vendor wants no request now. */
+  isCooling(now: number): boolean {
+    return this.#until > now;
+  }
+
   /**
    * The vendor wants no request before then.
    *

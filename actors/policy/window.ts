@@ -91,6 +91,13 @@ export class RollingWindow {
     return { tokens, sentAt: -1, dueAt: Number.POSITIVE_INFINITY, heapIndex: -1 };
   }
 
+  /** Gives back the units of a request that was never written. */
+  release(grant: Grant): void {
+    if (grant.sentAt >= 0) return;
+    this.#requests -= 1;
+    this.#tokens -= grant.tokens;
+  }
+
   /** The request was written: its window runs from here. A second call changes nothing. */
   sent(grant: Grant, at: number): void {
     if (grant.sentAt >= 0) return;

@@ -45,6 +45,11 @@ export interface EndpointJob {
    * microseconds of every call. Absent where the job's maker has only the signal.
    */
   readonly abortSource?: AbortSource;
+  /**
+   * To be asked when the request is about to be written, by endpoints that can still leave it: true when the upstream has asked meanwhile to be
+   * left alone. Then nothing is written and {@link Endpoint.run} rejects; it will be called again when the time has come.
+   */
+  withheld?(): boolean;
   /** To be called when the request has been handed to an open connection or a running child: the limit's window starts here. */
   sent(): void;
   /** To be called when the upstream began to answer (response headers of a success, first output). A refusal is no answer. */

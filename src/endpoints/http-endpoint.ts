@@ -141,6 +141,7 @@ export class HttpEndpoint implements Endpoint {
         signal: job.abortSource ?? job.signal,
         headersTimeoutMs: this.#timeoutMs,
         idleTimeoutMs: this.#settings.idleTimeoutMs ?? this.#timeoutMs,
+        withheld: () => job.withheld?.() === true,
         sent: () => job.sent(),
         answered: (status) => {
           if (isSuccess(status)) job.answered();

@@ -57,6 +57,8 @@ export interface HttpRequest {
   readonly idleTimeoutMs?: number;
   /** Largest body that is collected in memory, in bytes. @defaultValue 134,217,728 (128 MiB) */
   readonly maxBodyBytes?: number;
+  /** Asked when a connection is open: true leaves the request unwritten, and the exchange rejects with `overloaded`. */
+  withheld?(): boolean;
   /** Called when the request is handed to an open connection. */
   sent?(): void;
   /** Called when the response headers arrive. */
@@ -122,6 +124,11 @@ export class Exchange implements Dispatcher.DispatchHandler, Flow {
       return;
     }
     this.#controller = controller;
+    if (this.#request.withheld?.() === true) {
+      const message = `${new URL(this.#request.origin).host} has asked to be left alone before the request was written`;
+      this.#fail(IModelError.of('overloaded', message, {}));
+      return;
+    }
     this.#limit(this.#request.headersTimeoutMs ?? defaultHeadersTimeoutMs);
     this.#request.sent?.();
   }

@@ -3,6 +3,8 @@ import type { Failure } from '../../schemas/failure.ts';
 /** What runs for a call at the moment: an attempt, its hooks and an attempt, or a fallback. */
 export interface Running {
   readonly isDelivered: boolean;
+  /** True when it left its request unwritten. */
+  readonly isWithheld?: boolean;
   /** True when a hook ended it, so that its end says nothing of the upstream. */
   readonly isVetoed?: boolean;
   stop(failure: Failure): void;

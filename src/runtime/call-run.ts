@@ -1,5 +1,5 @@
 import type { Failure } from '../../schemas/failure.ts';
-import type { ChunkSink, EndpointJob, Fields } from '../endpoints/endpoint.ts';
+import type { ChunkSink, EndpointJob, Fields, UpstreamNote } from '../endpoints/endpoint.ts';
 import { IModelError } from '../errors.ts';
 import type { AbortSource } from '../http/exchange.ts';
 import type { RateLimitInfo } from '../http/rate-limit-headers.ts';
@@ -8,9 +8,12 @@ import { FirstChunkGuard } from './first-chunk-guard.ts';
 
 /** What a run tells of. */
 export interface CallRunListener {
+  /** Whether nothing should be written now. */
+  withholds(): boolean;
   sent(): void;
   answered(): void;
   learned(info: RateLimitInfo): void;
+  noted(note: UpstreamNote): void;
 }
 
 /** One attempt of a call, as its endpoint sees it. */
@@ -22,6 +25,8 @@ export class CallRun implements EndpointJob, AbortSource {
   #controller: AbortController | null = null;
   #abortListener: { handleEvent(): void } | null = null;
   #hasAnswered = false;
+  /** Whether it left its request unwritten. */
+  isWithheld = false;
   aborted = false;
   reason: unknown;
 
@@ -70,6 +75,11 @@ export class CallRun implements EndpointJob, AbortSource {
     if (this.#abortListener === listener) this.#abortListener = null;
   }
 
+  withheld(): boolean {
+    this.isWithheld = this.#listener.withholds();
+    return this.isWithheld;
+  }
+
   sent(): void {
     this.#listener.sent();
   }
@@ -83,6 +93,10 @@ export class CallRun implements EndpointJob, AbortSource {
 
   onRateLimit(info: RateLimitInfo): void {
     this.#listener.learned(info);
+  }
+
+  journal(note: UpstreamNote): void {
+    this.#listener.noted(note);
   }
 
   /** Tells the endpoint to end it. */

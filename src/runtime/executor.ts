@@ -4,7 +4,7 @@ import type { DispatcherEvent } from '../../actors/dispatcher-events.ts';
 import type { DispatcherEffects } from '../../actors/dispatcher-input.ts';
 import type { Failure } from '../../schemas/failure.ts';
 import type { CallOutcome } from '../../schemas/hook.ts';
-import type { Endpoint, EndpointReply } from '../endpoints/endpoint.ts';
+import type { Endpoint, EndpointReply, UpstreamNote } from '../endpoints/endpoint.ts';
 import { IModelError, toFailure } from '../errors.ts';
 import type { ChunkOutlet } from '../hooks/chunk-outlet.ts';
 import type { ApiCalling } from './api-calling.ts';
@@ -26,6 +26,8 @@ export interface ExecutorObserver {
   answered(call: ApiCalling): void;
   retrying(call: ApiCalling, failure: Failure, delayMs: number): void;
   rescued(call: ApiCalling, failure: Failure): void;
+  /** The upstream said something that no chunk carries. */
+  noted(call: ApiCalling, note: UpstreamNote): void;
   ended(call: ApiCalling): void;
 }
 
@@ -36,6 +38,8 @@ export interface ExecutorOptions {
   readonly fallback: FallbackPolicy;
   readonly clock: Clock;
   readonly observer: ExecutorObserver;
+  /** Whether the vendor has asked to be left alone. */
+  readonly isCooling: () => boolean;
   /** A reply that names the session it belongs to. */
   readonly onSession: (sessionId: string) => void;
 }
@@ -59,17 +63,19 @@ export class Executor implements DispatcherEffects {
   }
 
   start(row: CallRow): void {
-    const { endpoint, observer, standing } = this.#options;
+    const { endpoint, observer, standing, isCooling } = this.#options;
     const call = callOf(row);
     const run = new CallRun(call, {
+      withholds: isCooling,
       sent: () => this.#send({ type: 'call.sent', row }),
       answered: () => {
         this.#send({ type: 'call.answer', row });
         observer.answered(call);
       },
       learned: (limits) => this.#send({ type: 'limits.learned', limits }),
+      noted: (note) => observer.noted(call, note),
     });
-    if (row.attempts === 1) observer.started(call);
+    if (call.attempts === 0) observer.started(call);
     call.attempts = row.attempts;
     const recorded = observer.starting(call);
     const { hooks } = call;
@@ -149,6 +155,7 @@ export class Executor implements DispatcherEffects {
     const call = callOf(row);
     const { entry } = call;
     call.entry = null;
+    call.attempts = row.attempts;
     entry?.running.release?.();
     const error = failure === null ? null : errorFor(failure, call.cause ?? entry?.error ?? null);
     call.end(failure, error, this.#options.clock.now());
@@ -177,7 +184,8 @@ export class Executor implements DispatcherEffects {
         (error as IModelError).partial = partial;
       }
       const failure = toFailure(error);
-      if (running.isVetoed !== true && failure.code !== 'vetoed') standing?.note(failure);
+      const isTold = running.isVetoed !== true && running.isWithheld !== true && failure.code !== 'vetoed';
+      if (isTold) standing?.note(failure);
       this.#settle(row, entry, failure, partial?.view.usage?.totalTokens ?? null);
     };
     reply.then((brought) => {
@@ -198,7 +206,9 @@ export class Executor implements DispatcherEffects {
     if (entry.graceTimer !== undefined) this.#options.clock.clearTimeout(entry.graceTimer);
     // An attempt that was given up and ends after all says nothing of the one that follows it.
     if (callOf(row).entry !== entry) return;
-    this.#send({ type: 'call.settle', row, failure, tokens, isDelivered: entry.running.isDelivered });
+    const { running } = entry;
+    if (running.isWithheld === true && failure !== null) this.#send({ type: 'call.withhold', row });
+    else this.#send({ type: 'call.settle', row, failure, tokens, isDelivered: running.isDelivered });
   }
 }
 

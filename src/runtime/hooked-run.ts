@@ -28,6 +28,10 @@ export class HookedRun {
     return this.isVetoed || this.#run.isDelivered;
   }
 
+  get isWithheld(): boolean {
+    return this.#run.isWithheld;
+  }
+
   /** @throws IModelError what the hook refused the call with, or what the endpoint throws. */
   async run(endpoint: Endpoint): Promise<EndpointReply> {
     if (this.#hooks.has('pre_invocation')) {

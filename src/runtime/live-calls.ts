@@ -11,9 +11,14 @@ const sameTimeMs = 5;
  * What is written of a call beside its row. Shares payload, request and metadata with the call: to be copied or turned into a text at once.
  */
 export function writeLiveCall(row: CallRowState, call: ApiCalling, isNamed: boolean): LiveCall {
-  const written: LiveCall = { ...row, payload: call.payload };
+  return { ...row, ...writeRequest(call, row.queued_at, isNamed) };
+}
+
+/** What only the runtime knows of a call. @param queuedAt - Epoch milliseconds. */
+export function writeRequest(call: ApiCalling, queuedAt: number, isNamed: boolean): Omit<LiveCall, keyof CallRowState> {
+  const written: Omit<LiveCall, keyof CallRowState> = { payload: call.payload };
   const createdAtMs = call.createdAt * 1_000;
-  if (Math.abs(createdAtMs - row.queued_at) > sameTimeMs) written.created_at = createdAtMs;
+  if (Math.abs(createdAtMs - queuedAt) > sameTimeMs) written.created_at = createdAtMs;
   for (const _name in call.transport) {
     written.transport = writeTransport(call.transport);
     break;

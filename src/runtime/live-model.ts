@@ -10,12 +10,14 @@ import type { DispatcherLimits, ResiliencePolicy } from '../../actors/dispatcher
 import { restoreRow } from '../../actors/dispatcher-state.ts';
 import type { DispatcherView } from '../../actors/dispatcher-view.ts';
 import { type ModelActor, type ModelRegions, modelMachine, modeOf } from '../../actors/imodel.ts';
+import type { OwnerEvent } from '../../actors/recorder.ts';
 import { type Failure, failureOf } from '../../schemas/failure.ts';
-import type { AskedHookOptions, CallOptions } from '../../schemas/imodel.ts';
+import type { AskedHookOptions, CallOptions, JournalOptions } from '../../schemas/imodel.ts';
 import type { LiveState } from '../../schemas/live-state.ts';
 import type { ControlRequest } from '../../schemas/wire.ts';
-import type { Endpoint, Fields } from '../endpoints/endpoint.ts';
+import type { Endpoint, Fields, UpstreamNote } from '../endpoints/endpoint.ts';
 import { IModelError, toFailure } from '../errors.ts';
+import { auditFile } from '../hooks/audit-sinks.ts';
 import { BusHooks } from '../hooks/bus-hooks.ts';
 import { CallHooks } from '../hooks/call-hooks.ts';
 import { ChunkHandling, type StreamingProcessFunc } from '../hooks/chunk-handling.ts';
@@ -28,9 +30,12 @@ import { discardingSink } from './chunk-buffer.ts';
 import { EndpointStanding } from './endpoint-standing.ts';
 import { Executor, type ExecutorObserver } from './executor.ts';
 import type { FallbackPolicy } from './fallback.ts';
+import { defaultJournalSize, Journal } from './journal.ts';
+import { JournalWriter } from './journal-writer.ts';
 import { limitsOnly } from './limits-only.ts';
-import { readLiveCall, writeLiveCall } from './live-calls.ts';
+import { readLiveCall, writeLiveCall, writeRequest } from './live-calls.ts';
 import { ModelEvents } from './model-events.ts';
+import { writeValue } from './written.ts';
 
 /** What a live model is made from. @internal */
 export interface LiveModelOptions {
@@ -49,10 +54,15 @@ export interface LiveModelOptions {
   /** Whether a hook's failure ends its call, unless the call says otherwise. */
   readonly exitHook: boolean;
   readonly random: () => number;
+  /** What is written down of what its actor hears; null for nothing. */
+  readonly journal: JournalOptions | null;
   readonly clock: Clock;
   readonly createId: () => string;
   readonly onSession: (sessionId: string) => void;
 }
+
+/** Characters of a note in a journal. */
+const longestNote = 2_000;
 
 /** Keeps what must not be forgotten when the process dies. Must not throw. @internal */
 export interface CallRecorder {
@@ -73,6 +83,8 @@ export class LiveModel implements CallOwner, ExecutorObserver {
   readonly endpoint: Endpoint;
   /** What observers are told. */
   readonly events: ModelEvents;
+  /** What its actor hears, written down; null where nothing is. */
+  readonly journal: Journal | null;
   /** How the endpoint stands with its upstream. */
   readonly standing = new EndpointStanding();
   /** Milliseconds from dispatch to end of all calls that have ended, together. */
@@ -114,10 +126,14 @@ export class LiveModel implements CallOwner, ExecutorObserver {
     this.#process = options.process;
     this.#prepare = options.prepare;
     const { clock, endpoint, limits, resilience, fallback, random, onSession } = options;
-    const executor = new Executor({ endpoint, standing: this.standing, fallback, clock, observer: this, onSession });
+    const executor = new Executor({
+      ...{ endpoint, standing: this.standing, fallback, clock, observer: this, onSession },
+      isCooling: () => this.#dispatcher.isCooling,
+    });
+    this.journal = options.journal && this.#journal(options.journal, resilience);
     this.#actor = createActor(modelMachine, {
       clock,
-      input: { limits, resilience, clock, random, effects: executor },
+      input: { limits, resilience, clock, random, effects: executor, journal: this.journal?.recorder ?? null },
     });
     this.#actor.subscribe({ next: ({ value }) => this.#turn(value), error: (error) => this.#fail(error) });
     this.#regions = this.#actor.getSnapshot().value;
@@ -127,7 +143,10 @@ export class LiveModel implements CallOwner, ExecutorObserver {
     this.#dispatcher = dispatcher.getSnapshot().dispatcher;
     this.#send = (event) => dispatcher.send(event);
     executor.reportTo(this.#send);
-    this.#actor.send({ type: 'model.start' });
+    const { file } = options.journal ?? {};
+    if (file === undefined) this.journal?.snapshot();
+    else this.journal?.attach(new JournalWriter(auditFile(file)));
+    this.#tell({ type: 'model.start' });
   }
 
   /** What the regions of the machine say. */
@@ -376,7 +395,7 @@ export class LiveModel implements CallOwner, ExecutorObserver {
       case 'resume':
       case 'drain':
       case 'close':
-        this.#actor.send({ type: `model.${request.action}` });
+        this.#tell({ type: `model.${request.action}` });
         break;
       case 'reset':
         this.#send({ type: 'limits.reset' });
@@ -416,6 +435,10 @@ export class LiveModel implements CallOwner, ExecutorObserver {
     this.events.call('answered', call);
   }
 
+  noted(call: ApiCalling, { kind, type, raw }: UpstreamNote): void {
+    this.journal?.recorder.note(call.row, kind, type, noteText(raw), this.clock.now());
+  }
+
   ended(call: ApiCalling): void {
     this.recorder?.ended(call);
     const { row, failure } = call;
@@ -436,6 +459,28 @@ export class LiveModel implements CallOwner, ExecutorObserver {
     });
   }
 
+  #tell(event: OwnerEvent): void {
+    this.journal?.recorder.tell(event, this.clock.now());
+    this.#actor.send(event);
+  }
+
+  #journal({ size = defaultJournalSize, requests = false }: JournalOptions, resilience: ResiliencePolicy): Journal {
+    return new Journal({
+      size,
+      now: () => this.clock.now(),
+      actor: () => ({
+        modelId: this.id,
+        limits: this.#dispatcher.limits,
+        resilience,
+        state: writeActor(this.#regions.life, this.#dispatcher),
+        rows: [...this.#dispatcher.rows()],
+      }),
+      requestOf: requests
+        ? (row, now) => writeRequest(row.handle as ApiCalling, now, this.#named.has(row.id))
+        : undefined,
+    });
+  }
+
   #stopRunning(): void {
     const failure = failureOf('closed', 'The model is closed before the call has ended', {});
     for (const row of [...this.#dispatcher.rows()]) {
@@ -451,6 +496,7 @@ export class LiveModel implements CallOwner, ExecutorObserver {
     if (timer !== undefined) this.clock.clearTimeout(timer);
     this.#stopped = true;
     this.#actor.stop();
+    await this.journal?.close();
     this.standing.close();
     await this.endpoint.close();
   }
@@ -539,4 +585,10 @@ export class LiveModel implements CallOwner, ExecutorObserver {
     if (call.row !== null) call.row.state = stepCall(call.row.state, 'call.skip');
     call.end(failure, new IModelError(failure), this.clock.now());
   }
+}
+
+/** The beginning of what an upstream said. */
+function noteText(raw: unknown): string {
+  const text = typeof raw === 'string' ? raw : JSON.stringify(writeValue(raw));
+  return text.slice(0, longestNote);
 }

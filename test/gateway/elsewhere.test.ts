@@ -15,6 +15,7 @@ const messages = [{ role: 'user' as const, content: 'hello' }];
 const here = uniqueId();
 const there = uniqueId();
 const limited = uniqueId();
+const whisper = uniqueId();
 
 let near: Runtime;
 let far: Runtime;
@@ -24,6 +25,7 @@ let client: OpenAI;
 beforeAll(async () => {
   far = await createRuntime({
     models: {
+      [whisper]: { provider: 'openai', endpoint: 'audio/transcriptions', model: 'whisper-1', apiKey: 'sk-for-a-test' },
       [there]: { model: `scripted/${there}-model`, chunks: 5 },
       [limited]: { model: 'scripted/other', limitRequests: 2, interval: 60, concurrencyLimit: 1, delayMs: 50 },
     },
@@ -83,6 +85,8 @@ describe('the gateway, for iModels of another process', () => {
   it('hands their refusals on', async () => {
     const wrong = client.chat.completions.create({ model: there, messages, cheese: 1 } as never);
     await expect(wrong).rejects.toMatchObject({ status: 400, message: expect.stringContaining('cheese') });
+    const sound = client.audio.transcriptions.create({ model: whisper, file: new File(['RIFF'], 'a.wav') });
+    await expect(sound).rejects.toMatchObject({ status: 400, message: expect.stringContaining('own process') });
     const unknown = client.chat.completions.create({ model: 'nobody', messages });
     await expect(unknown).rejects.toMatchObject({ status: 404, code: 'model_not_found' });
   });

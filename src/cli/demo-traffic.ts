@@ -1,9 +1,10 @@
+import { setMaxListeners } from 'node:events';
 import type { Bus } from '../bus/bus.ts';
 import { connect } from '../runtime/remote-model.ts';
 import type { RuntimeConfig } from '../runtime/runtime.ts';
 
 /** Mean time between two calls, in milliseconds. */
-const meanGapMs = 700;
+const meanGapMs = 1_200;
 
 /** How many come together now and then. */
 const burst = 12;
@@ -19,7 +20,7 @@ const story =
 export function demoModels(): RuntimeConfig['models'] {
   return {
     echo: { model: 'scripted/echo', chunk_delay_ms: 30, limitRequests: 15, interval: 20, limitTokens: 2_000 },
-    story: { model: 'scripted/story', text: story, delay_ms: 600, chunk_delay_ms: 120, concurrencyLimit: 2 },
+    story: { model: 'scripted/story', text: story, delay_ms: 600, chunk_delay_ms: 60, concurrencyLimit: 2 },
     moody: {
       model: 'scripted/moody',
       text: 'Today I feel like answering.',
@@ -37,6 +38,8 @@ export function demoModels(): RuntimeConfig['models'] {
 export function startDemoTraffic(bus: Bus): () => void {
   const ids = Object.keys(demoModels());
   const leaving = new AbortController();
+  // One signal ends all calls; Node would warn at the eleventh.
+  setMaxListeners(0, leaving.signal);
   let timer: NodeJS.Timeout;
   const callNext = (): void => {
     const count = Math.random() < 1 / burstEvery ? burst : 1;

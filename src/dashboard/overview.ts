@@ -12,9 +12,9 @@ import { Timeline } from './timeline.ts';
 const infoSubject = '$SRV.INFO.imodel';
 
 /** How often the iModels are looked for, in milliseconds. */
-const discoverMs = 5_000;
+const discoverMs = 2_000;
 
-/** How often an iModel is asked while something happens to it, in milliseconds. */
+/** How often an iModel is asked while it has calls or something happens to it, in milliseconds. */
 const busyMs = 250;
 
 /** How often it is asked while nothing is heard of it, in milliseconds. */
@@ -43,7 +43,7 @@ export interface OverviewOptions {
 /** One id, on however many nodes. */
 interface Watched {
   askedAt: number;
-  /** Whether something has happened to it since it was asked. */
+  /** Whether it is to be asked soon. */
   isStale: boolean;
 }
 
@@ -161,7 +161,10 @@ export class Overview {
 
   #state(value: unknown): void {
     const { data: answer } = nodeState.safeParse(value);
-    if (answer === undefined || this.#watch(answer.id) === undefined) return;
+    const watched = answer === undefined ? undefined : this.#watch(answer.id);
+    if (answer === undefined || watched === undefined) return;
+    // Chunks come without events.
+    if (answer.running + answer.queue.waiting > 0) watched.isStale = true;
     const { calls, ...state } = answer;
     const now = Date.now();
     const key = `${answer.id}@${answer.node}`;

@@ -1,6 +1,6 @@
 // An upstream in a process of its own that refuses with 429 for a while, then serves. A path is a storm of its own, which begins with its first
-// request and is described by its first segment: /<seconds>-<Retry-After, or `rest` for what is left>-<requests that come at once>/…
-// GET /report tells, by this process's clock, what came after those.
+// request and is described by its first segment: /<seconds>-<Retry-After, or `rest` for what is left>/…
+// GET /report tells when requests came, and when one was wanted at the time, in epoch milliseconds.
 import { createServer } from 'node:http';
 
 const answer = JSON.stringify({
@@ -11,12 +11,14 @@ const refusal = JSON.stringify({ error: { message: 'slow down' } });
 
 const storms = new Map();
 
+/** The clocks of two processes of one machine are one clock. */
+const clock = () => performance.timeOrigin + performance.now();
+
 function stormOf(name) {
   let storm = storms.get(name);
   if (storm === undefined) {
-    const [seconds, retryAfter, atOnce] = name.split('-');
-    const endsAt = performance.now() + Number(seconds) * 1_000;
-    storm = { endsAt, retryAfter, atOnce: Number(atOnce), requests: 0, tooEarly: 0, wantedAt: 0 };
+    const [seconds, retryAfter] = name.split('-');
+    storm = { endsAt: clock() + Number(seconds) * 1_000, retryAfter, arrivals: [], wantedAt: 0 };
     storms.set(name, storm);
   }
   return storm;
@@ -24,18 +26,13 @@ function stormOf(name) {
 
 function serve(request, response) {
   if (request.url === '/report') {
-    const report = [...storms].map(([name, { atOnce, requests, tooEarly }]) => ({
-      name,
-      offered: requests - atOnce,
-      tooEarly,
-    }));
+    const report = [...storms].map(([name, { arrivals }]) => ({ name, arrivals }));
     response.writeHead(200, { 'content-type': 'application/json' }).end(JSON.stringify(report));
     return;
   }
   const storm = stormOf(request.url.split('/')[1]);
-  const now = performance.now();
-  storm.requests += 1;
-  if (storm.requests > storm.atOnce && now < storm.wantedAt) storm.tooEarly += 1;
+  const now = clock();
+  storm.arrivals.push({ at: now, wantedAt: storm.wantedAt });
   if (now >= storm.endsAt) {
     response.writeHead(200, { 'content-type': 'application/json' }).end(answer);
     return;

@@ -99,6 +99,41 @@ describe.concurrent('Retry-After', () => {
     expect(gap(upstream, 0, 1)).toBeGreaterThanOrEqual(590);
   });
 
+  it('holds for a call that was dispatched before and had not been written', async () => {
+    await using upstream = await startUpstream((_request, reply) => {
+      if (upstream.requests.length > 1) reply.json(answer);
+      else reply.json({ error: { message: 'slow down' } }, 429, { 'retry-after': '0.6' });
+    });
+    let goOn = (): void => {};
+    const held = new Promise<void>((resolve) => {
+      goOn = resolve;
+    });
+    await using model = new iModel({
+      ...{ provider: 'local', model: 'm', baseUrl: upstream.url, limitRequests: 10 },
+      retry: { baseDelay: 0.01, maxDelay: 0.01 },
+      hookRegistry: { pre_invocation: ({ payload }) => (payload.user === 'slow' ? held : undefined) },
+    });
+    const types: string[] = [];
+    const slow = model.createApiCalling({ messages, user: 'slow' });
+    model.observe(({ type, call_id: id }) => id === slow.id && types.push(type));
+    const dispatched = model.invoke(slow);
+    const refused = model.invoke({ messages });
+    await vi.waitFor(() => expect(model.state.cooling_until).not.toBeNull());
+    goOn();
+    expect(await dispatched).toMatchObject({ status: 'completed', attempts: 1 });
+    expect(await refused).toMatchObject({ status: 'completed', attempts: 2 });
+    expect(upstream.requests).toHaveLength(3);
+    expect(gap(upstream, 0, 1)).toBeGreaterThanOrEqual(600);
+    expect(types.filter((type) => type !== 'hook')).toEqual([
+      'created',
+      'pre_invocation',
+      'answered',
+      'post_invocation',
+    ]);
+    // What was not written has cost nothing.
+    expect(model.state.budget.requests.used).toBe(3);
+  });
+
   it.each([
     [
       'Google, in the body',

@@ -180,6 +180,43 @@ describe('cooling', () => {
     },
   );
 
+  it('lets a request that was not written wait with the others, as if its attempt had not been begun', () => {
+    const bench = make({ window: { requests: 3, lengthMs: 60_000 }, concurrency: 3 });
+    bench.writes = false;
+    for (const id of ['a', 'b', 'c']) bench.submit(id);
+    bench.send({ type: 'call.sent', row: bench.row('a') });
+    bench.settle('a', null, wait(2_000));
+    bench.send({ type: 'call.withhold', row: bench.row('b') });
+    bench.send({ type: 'call.withhold', row: bench.row('b') });
+    expect(bench.view).toMatchObject({ running: 3, backingOff: 2, usedRequests: 2 });
+    bench.end('c');
+    bench.send({ type: 'call.withhold', row: bench.row('c') });
+    expect(bench.status('c')).toBe('cancelled');
+    expect(bench.view.usedRequests).toBe(1);
+    bench.writes = true;
+    bench.advance(2_000);
+    // The one that was refused took its place first; both have to wait for the answer of the first.
+    expect(bench.starts.slice(3)).toEqual([['a', 2_000]]);
+    bench.settle('a');
+    expect(bench.starts.slice(4)).toEqual([['b', 2_000]]);
+    expect(bench.row('b').attempts).toBe(1);
+    bench.settle('b');
+    expect(bench.effects.filter((effect) => effect.startsWith('retry'))).toEqual(['retry a in 2000']);
+    expect(bench.view.counters).toMatchObject({ started: 3, retried: 1, completed: 2, cancelled: 1 });
+    expect(bench.view.usedRequests).toBe(3);
+    bench.expectEmpty();
+  });
+
+  it('ends what was not written when it is drained', () => {
+    const bench = make();
+    bench.writes = false;
+    for (const id of ['a', 'b']) bench.submit(id);
+    bench.settle('a', null, wait(2_000));
+    bench.send({ type: 'calls.refuse' });
+    bench.send({ type: 'call.withhold', row: bench.row('b') });
+    expect(bench.failure('b', 'closed').retryable).toBe(true);
+  });
+
   it('takes from what is left the calls that are on their way, and those that have ended not', () => {
     const bench = make();
     for (const id of ['a', 'b', 'c']) bench.submit(id);

@@ -53,6 +53,22 @@ function collector(): BodyReader & { text: string; ended: boolean } {
 }
 
 describe('one-shot requests', () => {
+  it('leaves a request that is withheld unwritten', async () => {
+    let bytes = 0;
+    const server = createServer((socket) => socket.on('data', (piece) => (bytes += piece.length)));
+    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+    const { port } = server.address() as { port: number };
+    const gone = new Promise((resolve) => server.once('connection', (socket) => socket.once('close', resolve)));
+    const order: string[] = [];
+    const withheld = () => order.push('withheld') > 0;
+    const origin = `http://127.0.0.1:${port}`;
+    const failure = await failureOf(client.send(post({ origin, withheld, sent: () => order.push('sent') })));
+    expect(failure.code).toBe('overloaded');
+    await gone;
+    expect([order, bytes]).toEqual([['withheld'], 0]);
+    server.close();
+  });
+
   it('sends method, path, headers and body, and brings the reply', async () => {
     upstream.handle((_request, reply) => reply.json({ ok: true }, 201, { 'x-request-id': 'r1' }));
     const order: string[] = [];

@@ -47,6 +47,7 @@ const commands: Readonly<Record<string, () => Promise<AddCommand>>> = {
   snapshot: async () => (await import('./snapshot.ts')).addSnapshot,
   restore: async () => (await import('./restore.ts')).addRestore,
   control: async () => (await import('./control.ts')).addControl,
+  inspect: async () => (await import('./inspect.ts')).addInspect,
   watch: async () => (await import('./watch.ts')).addWatch,
   top: async () => (await import('./top.ts')).addTop,
   asyncapi: async () => (await import('./asyncapi.ts')).addAsyncApi,

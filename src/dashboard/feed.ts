@@ -1,6 +1,6 @@
 import type { ServerResponse } from 'node:http';
-import type { Bus } from '../bus/bus.ts';
 import { chartOf } from '../../actors/chart.ts';
+import type { Bus } from '../bus/bus.ts';
 import type { Frame } from './frame.ts';
 import { Overview, type OverviewOptions } from './overview.ts';
 import { Viewer } from './viewer.ts';

@@ -3,7 +3,7 @@
  * @typedef {import('../frame.ts').SeenModel} SeenModel
  * @typedef {import('../frame.ts').SeenCall} SeenCall
  * @typedef {import('../frame.ts').TimelineSlot} TimelineSlot
- * @typedef {import('../chart.ts').ChartRegion} ChartRegion
+ * @typedef {import('../../../actors/chart.ts').ChartRegion} ChartRegion
  */
 
 /** How long the timeline reaches back, in milliseconds. */

@@ -8,11 +8,12 @@ import { http } from './http.mjs';
 import { nats } from './nats.mjs';
 import { observers } from './observers.mjs';
 import { snapshot } from './snapshot.mjs';
+import { soak } from './soak.mjs';
 import { storm } from './storm.mjs';
 import { stream } from './stream.mjs';
 import { window } from './window.mjs';
 
-const benches = { actor, heap, http, nats, stream, bodies, cancel, observers, gateway, window, storm, snapshot };
+const benches = { actor, heap, http, nats, stream, bodies, cancel, observers, gateway, soak, window, storm, snapshot };
 const names = process.argv.slice(2);
 for (const name of names.length > 0 ? names : Object.keys(benches)) {
   const bench = benches[name];

@@ -1,4 +1,4 @@
-import type { IModelOptions } from '../../src/imodel.ts';
+import type { IModelOptions } from '../../src/imodel-options.ts';
 import type { UpstreamHandler } from '../../src/testing/upstream.ts';
 import { anthropicModel, chatModel, openUpstream } from './open-gateway.ts';
 

@@ -77,8 +77,8 @@ export type { CopyOptions, IModelFunctions, IModelOptions } from './imodel-optio
 export type { EndpointOptions } from './providers/endpoint-options.ts';
 export type { ProviderName } from './providers/index.ts';
 export { matchEndpoint } from './providers/match.ts';
-export type { CallTiming } from './runtime/api-calling.ts';
 export { ApiCalling } from './runtime/api-calling.ts';
+export type { CallTiming } from './runtime/call-dict.ts';
 export { loadConfig } from './runtime/load-config.ts';
 export type { ShutdownOptions, ShutdownReport } from './runtime/manager.ts';
 export { iModelManager } from './runtime/manager.ts';

@@ -1,7 +1,7 @@
 import { statusOf } from '../../actors/call.ts';
 import type { CallRow } from '../../actors/call-row.ts';
-import { type CallDict, type CallStatus, viewToWire, type WireCall } from '../../schemas/call.ts';
-import type { AnswerView, FinishReason, ToolUse, Usage } from '../../schemas/chunk.ts';
+import type { CallDict, CallStatus, WireCall } from '../../schemas/call.ts';
+import type { FinishReason, ToolUse, Usage } from '../../schemas/chunk.ts';
 import type { Failure } from '../../schemas/failure.ts';
 import type { CallOutcome } from '../../schemas/hook.ts';
 import type { LiveCall } from '../../schemas/live-state.ts';
@@ -9,8 +9,8 @@ import type { ChunkSink, EndpointReply, Fields } from '../endpoints/endpoint.ts'
 import { IModelError } from '../errors.ts';
 import type { CallHooks } from '../hooks/call-hooks.ts';
 import type { ChunkOutlet } from '../hooks/chunk-outlet.ts';
+import { type CallTiming, writeCallDict, writeWireCall } from './call-dict.ts';
 import type { CallEntry } from './call-entry.ts';
-import { writeError, writeValue } from './written.ts';
 
 /** Groups of errors stop growing here. */
 const maxErrors = 100;
@@ -52,18 +52,6 @@ export interface CallInit {
 }
 
 type EndListener = (call: ApiCalling) => void;
-
-/** When a call passed its stations, epoch milliseconds; null while it has not. */
-export interface CallTiming {
-  /** When it was submitted. */
-  readonly queuedAt: number | null;
-  /** When it was first dispatched. */
-  readonly startedAt: number | null;
-  /** When the first chunk of its stream came. */
-  readonly firstChunkAt: number | null;
-  /** When it came to its end. */
-  readonly endedAt: number | null;
-}
 
 /**
  * One call: what is sent, where it stands, and what came of it. Made by `createApiCalling`, `invoke` or `stream`; ends exactly once.
@@ -287,43 +275,12 @@ export class ApiCalling {
 
   /** The call as plain data, with exactly the reference's keys. Holds no header and no key. */
   toDict(): CallDict {
-    return {
-      id: this.id,
-      created_at: this.createdAt,
-      metadata: this.#writtenMetadata(),
-      execution: {
-        status: this.status,
-        duration: this.duration,
-        response: writeValue(this.response),
-        error: writeError(this.error),
-        retryable: this.#failure === null ? null : this.#failure.retryable,
-      },
-      payload: writeValue(this.payload) as Record<string, unknown>,
-    };
+    return writeCallDict(this, this.#metadata);
   }
 
   /** The ended call as it travels over a bus. @internal */
   toWire(): WireCall {
-    const { text, thinking, tool_uses, finish_reason, usage } = viewToWire(this.#settled?.view ?? emptyView);
-    return {
-      id: this.id,
-      created_at: this.createdAt,
-      metadata: this.#writtenMetadata(),
-      execution: {
-        status: this.status,
-        duration: this.duration,
-        // The bus writes it; on the memory bus it is passed by reference, as everything is.
-        response: this.response,
-        error: writeError(this.error),
-        retryable: this.#failure === null ? null : this.#failure.retryable,
-      },
-      text,
-      thinking,
-      tool_uses,
-      finish_reason,
-      usage,
-      failure: this.#failure,
-    };
+    return writeWireCall(this, this.#metadata, this.#settled?.view ?? null);
   }
 
   /** The dispatcher's row, once submitted. @internal */
@@ -396,23 +353,7 @@ export class ApiCalling {
   get #settled(): EndpointReply | null {
     return this.ended || this.#outcome !== null ? this.#reply : null;
   }
-
-  #writtenMetadata(): Record<string, unknown> {
-    const { queuedAt, startedAt, firstChunkAt, endedAt } = this.timing;
-    const timing: Record<string, number> = {};
-    if (queuedAt !== null) timing.queued_at = queuedAt;
-    if (startedAt !== null) timing.started_at = startedAt;
-    if (firstChunkAt !== null) timing.first_chunk_at = firstChunkAt;
-    if (endedAt !== null) timing.ended_at = endedAt;
-    if (queuedAt !== null && startedAt !== null) timing.wait_ms = startedAt - queuedAt;
-    const written: Record<string, unknown> = { lion_class: 'imodel.ApiCalling', timing };
-    if (this.attempts > 0) written.attempts = this.attempts;
-    for (const name in this.#metadata) written[name] ??= writeValue(this.#metadata[name]);
-    return written;
-  }
 }
-
-const emptyView: AnswerView = { text: '', thinking: '', toolUses: [], finishReason: null, usage: null };
 
 /** A listener's fault must not reach the actor in whose transition it runs: it would end the model. */
 function notify(listener: EndListener, call: ApiCalling): void {

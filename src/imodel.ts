@@ -90,11 +90,13 @@ export class iModel implements AsyncDisposable {
       limits: limitsOf(settings, this.endpoint),
       resilience: resilienceOf(settings, this.endpoint),
       fallback: { models: this.fallbacks, codes: settings.fallbackOn ?? [] },
-      hooks: this.hookRegistry,
-      busHooks: settings.hooks ?? [],
-      process: functions.streamingProcessFunc ?? null,
+      hooks: {
+        registry: this.hookRegistry,
+        onBus: settings.hooks ?? [],
+        process: functions.streamingProcessFunc ?? null,
+        exit: this.exitHook,
+      },
       prepare: (request) => this.#prepare(request),
-      exitHook: this.exitHook,
       random: Math.random,
       journal: settings.journal === null ? null : (settings.journal ?? {}),
       clock,
@@ -104,7 +106,7 @@ export class iModel implements AsyncDisposable {
         if (this.endpoint.sessionId === undefined) this.providerMetadata.session_id = sessionId;
       },
     });
-    if (functions.bus !== undefined) this.#live.busHooks?.attach(functions.bus);
+    if (functions.bus !== undefined) this.#live.hooks.onBus?.attach(functions.bus);
     this.#settings = settings;
     this.#functions = functions;
     const { session_id: sessionId } = this.providerMetadata;
@@ -304,8 +306,9 @@ export class iModel implements AsyncDisposable {
     const { payload, transport, body } = this.#prepare(own);
     const callClass = callClassOf(overrides);
     const call = this.#live.createCall(payload, transport, options.callId, undefined, callClass);
-    if (overrides !== null) this.#live.attachHooks(call, overrides);
-    if (this.fallbacks.length > 0 || this.#live.busHooks?.showsRequests === true) call.request = structuredClone(body);
+    if (overrides !== null) this.#live.hooks.attach(call, overrides);
+    if (this.fallbacks.length > 0 || this.#live.hooks.onBus?.showsRequests === true)
+      call.request = structuredClone(body);
     return call;
   }
 
@@ -316,7 +319,7 @@ export class iModel implements AsyncDisposable {
    */
   async createEvent(request: Fields = {}, options: Pick<CallOptions, 'callId' | 'signal'> = {}): Promise<ApiCalling> {
     const call = await this.#create(request, options);
-    this.#live.attachHooks(call);
+    this.#live.hooks.attach(call);
     return call;
   }
 
@@ -336,7 +339,7 @@ export class iModel implements AsyncDisposable {
       refuseNoRequest(request);
       this.#refuseUsedId(settings.callId);
       const own = withoutField(request, 'stream');
-      if (!this.#live.asksBeforeCreation) return this.#run(this.createApiCalling(own, settings), settings);
+      if (!this.#live.hooks.asksBeforeCreation) return this.#run(this.createApiCalling(own, settings), settings);
       const askedAt = this.#live.clock.now();
       const made = this.#create(own, settings);
       return made.then((call) => this.#run(call, optionsAfterHooks(settings, this.#live, askedAt)));
@@ -371,7 +374,7 @@ export class iModel implements AsyncDisposable {
       own.onEnd(() => buffer.close());
       this.#live.submit(own, left);
     };
-    if (request instanceof ApiCalling || !this.#live.asksBeforeCreation) begin(call, settings);
+    if (request instanceof ApiCalling || !this.#live.hooks.asksBeforeCreation) begin(call, settings);
     else this.#beginAfterHooks(stream, { ...request, stream: true }, settings, begin);
     return stream;
   }

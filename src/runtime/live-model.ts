@@ -12,21 +12,14 @@ import type { DispatcherView } from '../../actors/dispatcher-view.ts';
 import { type ModelActor, type ModelRegions, modelMachine, modeOf } from '../../actors/imodel.ts';
 import type { OwnerEvent } from '../../actors/recorder.ts';
 import { type Failure, failureOf } from '../../schemas/failure.ts';
-import type { AskedHookOptions, CallOptions, JournalOptions } from '../../schemas/imodel.ts';
+import type { CallOptions, JournalOptions } from '../../schemas/imodel.ts';
 import type { LiveState } from '../../schemas/live-state.ts';
 import type { ControlRequest } from '../../schemas/wire.ts';
 import type { Endpoint, Fields, UpstreamNote } from '../endpoints/endpoint.ts';
 import { IModelError, toFailure } from '../errors.ts';
 import { auditFile } from '../hooks/audit-sinks.ts';
-import { BusHooks } from '../hooks/bus-hooks.ts';
-import { CallHooks } from '../hooks/call-hooks.ts';
-import { ChunkHandling, type StreamingProcessFunc } from '../hooks/chunk-handling.ts';
-import { ChunkOutlet } from '../hooks/chunk-outlet.ts';
 import type { CallClass } from '../hooks/hook.ts';
-import type { HookOverrides } from '../hooks/overrides.ts';
-import type { HookRegistry } from '../hooks/registry.ts';
 import { ApiCalling, type CallOwner, type PreparedRequest } from './api-calling.ts';
-import { discardingSink } from './chunk-buffer.ts';
 import { EndpointStanding } from './endpoint-standing.ts';
 import { Executor, type ExecutorObserver } from './executor.ts';
 import type { FallbackPolicy } from './fallback.ts';
@@ -35,6 +28,7 @@ import { JournalWriter } from './journal-writer.ts';
 import { limitsOnly } from './limits-only.ts';
 import { readLiveCall, writeLiveCall, writeRequest } from './live-calls.ts';
 import { ModelEvents } from './model-events.ts';
+import { type HookOptions, ModelHooks } from './model-hooks.ts';
 import { writeValue } from './written.ts';
 
 /** What a live model is made from. @internal */
@@ -44,15 +38,9 @@ export interface LiveModelOptions {
   readonly limits: DispatcherLimits;
   readonly resilience: ResiliencePolicy;
   readonly fallback: FallbackPolicy;
-  readonly hooks: HookRegistry;
-  /** The hooks on the bus that it asks. */
-  readonly busHooks: readonly AskedHookOptions[];
-  /** Runs for the chunks of streams that have no handler. */
-  readonly process: StreamingProcessFunc | null;
+  readonly hooks: HookOptions;
   /** Takes a request as one from a caller. */
   readonly prepare: (request: Fields) => PreparedRequest;
-  /** Whether a hook's failure ends its call, unless the call says otherwise. */
-  readonly exitHook: boolean;
   readonly random: () => number;
   /** What is written down of what its actor hears; null for nothing. */
   readonly journal: JournalOptions | null;
@@ -98,11 +86,7 @@ export class LiveModel implements CallOwner, ExecutorObserver {
   /** The calls that {@link restore} brought, oldest first. */
   restoredCalls: readonly ApiCalling[] = [];
   readonly #createId: () => string;
-  readonly hooks: HookRegistry;
-  /** Null for most models. */
-  readonly busHooks: BusHooks | null;
-  readonly exitHook: boolean;
-  readonly #process: StreamingProcessFunc | null;
+  readonly hooks: ModelHooks;
   readonly #prepare: (request: Fields) => PreparedRequest;
   readonly #actor: ModelActor;
   readonly #send: (event: DispatcherEvent) => void;
@@ -120,10 +104,13 @@ export class LiveModel implements CallOwner, ExecutorObserver {
     this.events = new ModelEvents(options.id, options.clock);
     this.endpoint = options.endpoint;
     this.#createId = options.createId;
-    this.hooks = options.hooks;
-    this.exitHook = options.exitHook;
-    this.busHooks = this.#busHooks(options.busHooks);
-    this.#process = options.process;
+    this.hooks = new ModelHooks({
+      ...options.hooks,
+      modelId: this.id,
+      clock: this.clock,
+      events: this.events,
+      fail: (call, error) => this.fail(call, error),
+    });
     this.#prepare = options.prepare;
     const { clock, endpoint, limits, resilience, fallback, random, onSession } = options;
     const executor = new Executor({
@@ -194,61 +181,6 @@ export class LiveModel implements CallOwner, ExecutorObserver {
     return this.#prepare(request);
   }
 
-  /** Whether somebody is to be asked before a call is made. */
-  get asksBeforeCreation(): boolean {
-    return (
-      this.hooks.registered.hooks.pre_event_create !== undefined || this.busHooks?.asksAt('pre_event_create') === true
-    );
-  }
-
-  /** Gives a call the hooks that are registered now, unless it has its own; none when there are none. */
-  attachHooks(call: ApiCalling, overrides: HookOverrides | null = null): void {
-    if (call.hooks !== null || (this.hooks.isEmpty && this.busHooks === null)) return;
-    call.hooks = new CallHooks({
-      registered: this.hooks.registered,
-      onBus: this.busHooks,
-      overrides,
-      exit: this.exitHook,
-      clock: this.clock,
-      report: (event, hooked) => this.events.hook(event, hooked),
-    });
-  }
-
-  /** Puts between a call and its reader what sees or changes its chunks, as it is now; nothing when there is nothing. */
-  #placeOutlet(call: ApiCalling): void {
-    const { handlers } = this.hooks.registered;
-    const isRead = call.sink !== null && call.sink !== discardingSink;
-    const isHandled = isRead && (handlers.size > 0 || this.#process !== null);
-    const busHooks = this.busHooks?.asksAt('chunk') === true ? this.busHooks : null;
-    if (!isHandled && busHooks === null) return;
-    const handling = new ChunkHandling({
-      handlers,
-      process: this.#process,
-      exit: this.exitHook,
-      report: (hook, error, handled) =>
-        this.events.report('hook', { hook, call_id: handled.id, failure: toFailure(error) }),
-    });
-    call.outlet = new ChunkOutlet({
-      call,
-      sink: call.sink ?? discardingSink,
-      clock: this.clock,
-      handling: isHandled ? handling : null,
-      busHooks,
-      refuse: (error) => this.fail(call, error),
-    });
-  }
-
-  #busHooks(hooks: readonly AskedHookOptions[]): BusHooks | null {
-    if (hooks.length === 0) return null;
-    return new BusHooks({
-      modelId: this.id,
-      hooks,
-      clock: this.clock,
-      report: (hook, failure, call) =>
-        this.events.report('hook', { hook, call_id: call.id, ...(failure === null ? {} : { failure }) }),
-    });
-  }
-
   /** Ends a call that was never submitted. */
   skip(call: ApiCalling, error: IModelError): void {
     const row = new CallRow({ id: call.id, handle: call });
@@ -271,8 +203,8 @@ export class LiveModel implements CallOwner, ExecutorObserver {
       deadlineAt: options.timeoutMs === undefined ? undefined : now + options.timeoutMs,
       queueDeadlineAt: options.queueTimeoutMs === undefined ? undefined : now + options.queueTimeoutMs,
     });
-    this.attachHooks(call);
-    this.#placeOutlet(call);
+    this.hooks.attach(call);
+    this.hooks.placeOutlet(call);
     call.submitAs(row);
     if (options.traceparent !== undefined) call.trace = { traceparent: options.traceparent };
     if (this.#stopped) {
@@ -339,8 +271,8 @@ export class LiveModel implements CallOwner, ExecutorObserver {
       const call = calls[index] as ApiCalling;
       const row = restoreRow(written, call);
       call.submitAs(row);
-      this.attachHooks(call);
-      this.#placeOutlet(call);
+      this.hooks.attach(call);
+      this.hooks.placeOutlet(call);
       if (written.named === true) this.#name(call, call.id);
       return row;
     });

@@ -60,7 +60,7 @@ export function optionsAfterHooks(options: CallOptions, { clock }: LiveModel, as
 async function askAll(question: PreCreateQuestion): Promise<ApiCalling> {
   const { live, overrides, stop = neverStopped, caller } = question;
   const call = await createAfterHook(question);
-  live.attachHooks(call, overrides);
+  live.hooks.attach(call, overrides);
   try {
     await call.hooks?.askOnBus('pre_event_create', call, stop, caller);
   } catch (error) {
@@ -72,7 +72,7 @@ async function askAll(question: PreCreateQuestion): Promise<ApiCalling> {
 
 async function createAfterHook(question: PreCreateQuestion): Promise<ApiCalling> {
   const { live, request, overrides, create, stop } = question;
-  const hook = live.hooks.registered.hooks.pre_event_create;
+  const hook = live.hooks.registry.registered.hooks.pre_event_create;
   if (hook === undefined) return create();
   const callClass = callClassOf(overrides);
   const { exit, timeout, params } = overrides?.pre_event_create ?? {};
@@ -80,7 +80,7 @@ async function createAfterHook(question: PreCreateQuestion): Promise<ApiCalling>
     point: 'pre_event_create',
     hook,
     subject: callClass,
-    exit: exit ?? live.exitHook,
+    exit: exit ?? live.hooks.exit,
     timeout,
     params: { ...params, request },
     clock: live.clock,

@@ -104,7 +104,7 @@ class ModelHost {
     this.#streams = new RecentCalls(model.live.clock);
     this.#shown = new RecentCalls(model.live.clock);
     model.live.keepsChunks = true;
-    this.#lasting.push(model.live.busHooks?.attach(bus) ?? (() => {}));
+    this.#lasting.push(model.live.hooks.onBus?.attach(bus) ?? (() => {}));
     this.#readers = new ReaderWatch(bus, model.live.clock);
     const { id } = model;
     const { intake, lasting } = { intake: this.#intake, lasting: this.#lasting };
@@ -251,7 +251,7 @@ class ModelHost {
     call.onEnd(() => this.#ended(call.id, callId !== undefined));
     if (streaming) call.sink = this.#openStream(message, call, credit);
     const start = (): void => {
-      if (live.asksBeforeCreation) void this.#submitAfterHooks(call, request, options);
+      if (live.hooks.asksBeforeCreation) void this.#submitAfterHooks(call, request, options);
       else live.submit(call, options);
     };
     return { call, start };

@@ -52,7 +52,7 @@ describe('the option `hooks`', () => {
     ]);
     const restored = iModel.fromDict(dict);
     expect(restored.toDict()).toEqual(dict);
-    expect(restored.live.busHooks?.at('chunk')).toHaveLength(1);
+    expect(restored.live.hooks.onBus?.at('chunk')).toHaveLength(1);
   });
 
   it('comes along with a copy, which asks under an id of its own', async () => {
@@ -65,7 +65,7 @@ describe('the option `hooks`', () => {
 
   it('costs a model without it nothing: no request is kept, nobody is asked', async () => {
     const model = new iModel({ model: 'scripted/echo', hooks: [] });
-    expect(model.live.busHooks).toBeNull();
+    expect(model.live.hooks.onBus).toBeNull();
     const call = await model.invoke({ messages: [] });
     expect([call.request, call.hooks, call.outlet]).toEqual([null, null, null]);
   });

@@ -1,5 +1,6 @@
 import type { Bus } from '../bus/bus.ts';
 import { type DiscoveredModel, type DiscoverOptions, discover } from '../runtime/discover.ts';
+import { untilIdle } from '../runtime/handover.ts';
 import { connect } from '../runtime/remote-model.ts';
 import { ModelElsewhere } from './model-elsewhere.ts';
 
@@ -124,6 +125,6 @@ function isSame(one: DiscoveredModel, other: DiscoveredModel): boolean {
 
 /** Its calls go on until they end. */
 async function retire(model: ModelElsewhere): Promise<void> {
-  await model.live.untilIdle();
+  await untilIdle(model.live);
   await model.close();
 }

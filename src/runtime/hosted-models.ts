@@ -6,6 +6,7 @@ import type { iModel } from '../imodel.ts';
 import { checked } from './checked.ts';
 import { type ConfigChanges, configChanges, haveSameUpstream, limitNames, withLasting } from './config-changes.ts';
 import { createModel } from './create-model.ts';
+import { follow, holdCalls, untilIdle } from './handover.ts';
 import type { HostedStates } from './hosted-states.ts';
 import type { Runtime, RuntimeConfig, RuntimeOptions } from './runtime.ts';
 import type { ServedModel } from './serve.ts';
@@ -120,7 +121,7 @@ export class HostedModels implements Runtime {
       const old = this.#models.get(id) as iModel;
       if (old.status === 'paused') model.pause();
       this.#host(model);
-      if (haveSameUpstream(before.models[id] ?? {}, after.models[id] ?? {})) void model.live.follow(old.live);
+      if (haveSameUpstream(before.models[id] ?? {}, after.models[id] ?? {})) void follow(model.live, old.live);
     }
     for (const id of changes.added) {
       const model = fresh.get(id) as iModel;
@@ -156,7 +157,7 @@ export class HostedModels implements Runtime {
     const end = async (): Promise<void> => {
       // Calls that wait in one that is paused would wait for ever.
       if (model.status === 'paused') await model.close({ drain: true });
-      await model.live.untilIdle();
+      await untilIdle(model.live);
       await this.#states?.finish(model);
       await new Promise((resolve) => unref(model.live.clock.setTimeout(() => resolve(null), lastReadersMs)));
       // Its successor goes on: nobody is to hear that the iModel is closed.
@@ -192,7 +193,7 @@ export class HostedModels implements Runtime {
     const served = [...this.#served];
     for (const [, host] of served) host.close();
     // Asked again, it waits less long.
-    const held = Promise.all(served.map(([model]) => model.live.hold(timeoutMs)));
+    const held = Promise.all(served.map(([model]) => holdCalls(model.live, timeoutMs)));
     this.#keeping ??= held.then(async () => {
       for (const [, host] of served) host.leave();
       try {

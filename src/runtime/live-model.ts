@@ -1,15 +1,12 @@
 import { setMaxListeners } from 'node:events';
-import { createActor } from 'xstate';
 import { writeActor } from '../../actors/actor-state.ts';
-import { isRunning, stepCall } from '../../actors/call.ts';
+import { stepCall } from '../../actors/call.ts';
 import { CallRow } from '../../actors/call-row.ts';
 import type { Clock } from '../../actors/clock.ts';
-import type { Dispatcher } from '../../actors/dispatcher.ts';
-import type { DispatcherEvent } from '../../actors/dispatcher-events.ts';
 import type { DispatcherLimits, ResiliencePolicy } from '../../actors/dispatcher-input.ts';
 import { restoreRow } from '../../actors/dispatcher-state.ts';
 import type { DispatcherView } from '../../actors/dispatcher-view.ts';
-import { type ModelActor, type ModelRegions, modelMachine, modeOf } from '../../actors/imodel.ts';
+import { type ModelRegions, modeOf } from '../../actors/imodel.ts';
 import type { OwnerEvent } from '../../actors/recorder.ts';
 import { type Failure, failureOf } from '../../schemas/failure.ts';
 import type { CallOptions, JournalOptions } from '../../schemas/imodel.ts';
@@ -25,10 +22,11 @@ import { Executor, type ExecutorObserver } from './executor.ts';
 import type { FallbackPolicy } from './fallback.ts';
 import { defaultJournalSize, Journal } from './journal.ts';
 import { JournalWriter } from './journal-writer.ts';
-import { limitsOnly } from './limits-only.ts';
+import { LiveActor } from './live-actor.ts';
 import { readLiveCall, writeLiveCall, writeRequest } from './live-calls.ts';
 import { ModelEvents } from './model-events.ts';
 import { type HookOptions, ModelHooks } from './model-hooks.ts';
+import { changedLimits } from './policies.ts';
 import { writeValue } from './written.ts';
 
 /** What a live model is made from. @internal */
@@ -88,14 +86,10 @@ export class LiveModel implements CallOwner, ExecutorObserver {
   readonly #createId: () => string;
   readonly hooks: ModelHooks;
   readonly #prepare: (request: Fields) => PreparedRequest;
-  readonly #actor: ModelActor;
-  readonly #send: (event: DispatcherEvent) => void;
-  readonly #dispatcher: Dispatcher;
+  /** The machine behind it. */
+  readonly actor: LiveActor;
   /** Calls whose id their caller chose, and so may ask for. */
   readonly #named = new Map<string, ApiCalling>();
-  #regions: ModelRegions;
-  #fault: unknown = null;
-  #stopped = false;
   #closing: Promise<void> | null = null;
 
   constructor(options: LiveModelOptions) {
@@ -115,21 +109,14 @@ export class LiveModel implements CallOwner, ExecutorObserver {
     const { clock, endpoint, limits, resilience, fallback, random, onSession } = options;
     const executor = new Executor({
       ...{ endpoint, standing: this.standing, fallback, clock, observer: this, onSession },
-      isCooling: () => this.#dispatcher.isCooling,
+      isCooling: () => this.actor.dispatcher.isCooling,
     });
     this.journal = options.journal && this.#journal(options.journal, resilience);
-    this.#actor = createActor(modelMachine, {
-      clock,
-      input: { limits, resilience, clock, random, effects: executor, journal: this.journal?.recorder ?? null },
-    });
-    this.#actor.subscribe({ next: ({ value }) => this.#turn(value), error: (error) => this.#fail(error) });
-    this.#regions = this.#actor.getSnapshot().value;
-    this.#actor.start();
-    const dispatcher = this.#actor.getSnapshot().children.dispatcher;
-    if (dispatcher === undefined) throw IModelError.of('internal', 'The machine has no dispatcher', {});
-    this.#dispatcher = dispatcher.getSnapshot().dispatcher;
-    this.#send = (event) => dispatcher.send(event);
-    executor.reportTo(this.#send);
+    this.actor = new LiveActor(
+      { limits, resilience, clock, random, effects: executor, journal: this.journal?.recorder ?? null },
+      { turned: (before, regions) => this.events.turn(before, regions), failed: (error) => this.#fail(error) },
+    );
+    executor.reportTo(this.actor.send);
     const { file } = options.journal ?? {};
     if (file === undefined) this.journal?.snapshot();
     else this.journal?.attach(new JournalWriter(auditFile(file)));
@@ -138,21 +125,21 @@ export class LiveModel implements CallOwner, ExecutorObserver {
 
   /** What the regions of the machine say. */
   get regions(): ModelRegions {
-    return this.#regions;
+    return this.actor.regions;
   }
 
   /** The strictest mode, in one word. */
   get mode() {
-    return modeOf(this.#regions, this.#dispatcher.view());
+    return modeOf(this.regions, this.actor.dispatcher.view());
   }
 
   view(): DispatcherView {
-    return this.#dispatcher.view();
+    return this.actor.dispatcher.view();
   }
 
   /** Its calls that have not ended, oldest first. */
   rows(): Iterable<CallRow> {
-    return this.#dispatcher.rows();
+    return this.actor.dispatcher.rows();
   }
 
   createCall(
@@ -192,7 +179,7 @@ export class LiveModel implements CallOwner, ExecutorObserver {
   /** Hands a pending call to the actor. Never throws: a call that is refused has ended when this returns. */
   submit(call: ApiCalling, options: CallOptions): void {
     const now = this.clock.now();
-    const countsTokens = this.#dispatcher.limits.window.tokens !== null;
+    const countsTokens = this.actor.dispatcher.limits.window.tokens !== null;
     const row = new CallRow({
       id: call.id,
       handle: call,
@@ -207,7 +194,7 @@ export class LiveModel implements CallOwner, ExecutorObserver {
     this.hooks.placeOutlet(call);
     call.submitAs(row);
     if (options.traceparent !== undefined) call.trace = { traceparent: options.traceparent };
-    if (this.#stopped) {
+    if (this.actor.isStopped) {
       this.#refuse(call);
       return;
     }
@@ -217,7 +204,7 @@ export class LiveModel implements CallOwner, ExecutorObserver {
       this.cancel(call, options.signal.reason);
       return;
     }
-    this.#send({ type: 'call.submit', row });
+    this.actor.send({ type: 'call.submit', row });
     if (call.status === 'pending') this.events.call('queued', call);
     if (options.signal !== undefined) this.#watch(call, options.signal);
   }
@@ -243,7 +230,7 @@ export class LiveModel implements CallOwner, ExecutorObserver {
   findCall(callId: string): ApiCalling | undefined {
     const named = this.#named.get(callId);
     if (named !== undefined) return named;
-    for (const row of this.#dispatcher.rows()) {
+    for (const row of this.actor.dispatcher.rows()) {
       if (row.id === callId) return row.handle as ApiCalling;
     }
     return undefined;
@@ -251,8 +238,8 @@ export class LiveModel implements CallOwner, ExecutorObserver {
 
   /** Everything of the actor and its calls as plain data. Shares payloads with the calls: to be copied or turned into a text at once. */
   writeState(): LiveState {
-    const state = writeActor(this.#regions.life, this.#dispatcher);
-    const rows = this.#dispatcher.rows()[Symbol.iterator]();
+    const state = writeActor(this.regions.life, this.actor.dispatcher);
+    const rows = this.actor.dispatcher.rows()[Symbol.iterator]();
     const calls = state.calls.map((row) => {
       // The rows are written in their order.
       const call = rows.next().value?.handle as ApiCalling;
@@ -277,51 +264,19 @@ export class LiveModel implements CallOwner, ExecutorObserver {
       return row;
     });
     this.restoredCalls = calls;
-    this.#send({ type: 'calls.restore', restored: { state: { ...state, is_gate_open: false }, rows } });
-    this.#send({ type: 'calls.interrupt' });
+    this.actor.send({ type: 'calls.restore', restored: { state: { ...state, is_gate_open: false }, rows } });
+    this.actor.send({ type: 'calls.interrupt' });
     if (state.life === 'paused') this.control({ action: 'pause' });
   }
 
   /** Lets calls start after {@link restore}, unless the actor was paused. */
   begin(): void {
-    if (this.#regions.life === 'running') this.#send({ type: 'gate.open' });
-  }
-
-  /**
-   * Starts no more calls, and resolves when none runs. Those that wait, for their first attempt or for another, go on waiting.
-   *
-   * @param timeoutMs - Milliseconds after which running calls are ended, as `aborted`; 0 ends them at once.
-   */
-  async hold(timeoutMs: number): Promise<void> {
-    this.#send({ type: 'gate.shut' });
-    const quiet = this.#until(({ running, backingOff }) => running === backingOff);
-    if (quiet === null) return;
-    const timer = timeoutMs > 0 ? this.clock.setTimeout(() => this.#stopRunning(), timeoutMs) : undefined;
-    if (timer === undefined) this.#stopRunning();
-    await quiet;
-    this.clock.clearTimeout(timer);
-  }
-
-  /** Resolves when it has no call, neither waiting nor running. */
-  async untilIdle(): Promise<void> {
-    await this.#until(({ waiting, outside, running }) => waiting + outside + running === 0);
-  }
-
-  /**
-   * Lets no call begin before those that wait in another actor have, which asks the same upstream. What that one has used of its limits is
-   * used here too.
-   */
-  async follow(other: LiveModel): Promise<void> {
-    this.#send({ type: 'gate.shut' });
-    await other.#until(({ waiting, outside }) => waiting + outside === 0);
-    const { window } = limitsOnly(other.writeState(), other.view().limits.window);
-    this.#send({ type: 'limits.inherit', window });
-    this.begin();
+    if (this.regions.life === 'running') this.actor.send({ type: 'gate.open' });
   }
 
   control(request: ControlRequest): void {
     // A machine that has stopped warns about what it is sent.
-    if (this.#stopped) return;
+    if (this.actor.isStopped) return;
     switch (request.action) {
       case 'pause':
       case 'resume':
@@ -330,14 +285,19 @@ export class LiveModel implements CallOwner, ExecutorObserver {
         this.#tell({ type: `model.${request.action}` });
         break;
       case 'reset':
-        this.#send({ type: 'limits.reset' });
+        this.actor.send({ type: 'limits.reset' });
         break;
       case 'limits':
-        this.#setLimits(request);
+        this.setLimits(changedLimits(this.actor.dispatcher.limits, request));
         break;
       default:
         request satisfies never;
     }
+  }
+
+  /** Takes on other limits, for calls that wait too. */
+  setLimits(limits: DispatcherLimits): void {
+    if (!this.actor.isStopped) this.actor.send({ type: 'limits.set', limits });
   }
 
   /** Ends the actor; see `iModel.close`. */
@@ -379,21 +339,9 @@ export class LiveModel implements CallOwner, ExecutorObserver {
     this.events.call('post_invocation', call);
   }
 
-  /** Resolves when a condition holds; null when it does, or when nothing changes any more. */
-  #until(condition: (view: DispatcherView) => boolean): Promise<void> | null {
-    if (condition(this.#dispatcher.view()) || this.#fault !== null) return null;
-    return new Promise((resolve) => {
-      const leave = this.events.observe(() => {
-        if (!condition(this.#dispatcher.view())) return;
-        leave();
-        resolve();
-      });
-    });
-  }
-
   #tell(event: OwnerEvent): void {
     this.journal?.recorder.tell(event, this.clock.now());
-    this.#actor.send(event);
+    this.actor.tell(event);
   }
 
   #journal({ size = defaultJournalSize, requests = false }: JournalOptions, resilience: ResiliencePolicy): Journal {
@@ -402,10 +350,10 @@ export class LiveModel implements CallOwner, ExecutorObserver {
       now: () => this.clock.now(),
       actor: () => ({
         modelId: this.id,
-        limits: this.#dispatcher.limits,
+        limits: this.actor.dispatcher.limits,
         resilience,
-        state: writeActor(this.#regions.life, this.#dispatcher),
-        rows: [...this.#dispatcher.rows()],
+        state: writeActor(this.regions.life, this.actor.dispatcher),
+        rows: [...this.actor.dispatcher.rows()],
       }),
       requestOf: requests
         ? (row, now) => writeRequest(row.handle as ApiCalling, now, this.#named.has(row.id))
@@ -413,38 +361,16 @@ export class LiveModel implements CallOwner, ExecutorObserver {
     });
   }
 
-  #stopRunning(): void {
-    const failure = failureOf('closed', 'The model is closed before the call has ended', {});
-    for (const row of [...this.#dispatcher.rows()]) {
-      if (isRunning(row.state)) this.#send({ type: 'call.end', row, failure });
-    }
-  }
-
   async #close(timeoutMs: number | undefined): Promise<void> {
-    if (this.#regions.life !== 'closing' && this.#regions.life !== 'closed') this.control({ action: 'drain' });
+    if (this.regions.life !== 'closing' && this.regions.life !== 'closed') this.control({ action: 'drain' });
     const timer =
       timeoutMs === undefined ? undefined : this.clock.setTimeout(() => this.control({ action: 'close' }), timeoutMs);
-    if (this.#fault === null && this.#regions.life !== 'closed') await this.#closed();
+    await this.actor.untilClosed();
     if (timer !== undefined) this.clock.clearTimeout(timer);
-    this.#stopped = true;
-    this.#actor.stop();
+    this.actor.stop();
     await this.journal?.close();
     this.standing.close();
     await this.endpoint.close();
-  }
-
-  #closed(): Promise<void> {
-    return new Promise((resolve) => {
-      const subscription = this.#actor.subscribe({
-        next: ({ value }) => {
-          if (value.life !== 'closed') return;
-          subscription.unsubscribe();
-          resolve();
-        },
-        error: () => resolve(),
-        complete: () => resolve(),
-      });
-    });
   }
 
   /** Ends a call before its time, also one that was never submitted. */
@@ -453,34 +379,13 @@ export class LiveModel implements CallOwner, ExecutorObserver {
     if (call.row === null) call.submitAs(row);
     // What is being stopped already ends for that reason, not for this one.
     if (row.stopping === null) call.cause = cause;
-    if (this.#stopped) this.#refuse(call);
-    else this.#send({ type: 'call.end', row, failure });
+    if (this.actor.isStopped) this.#refuse(call);
+    else this.actor.send({ type: 'call.end', row, failure });
   }
 
   #name(call: ApiCalling, callId: string): void {
     this.#named.set(callId, call);
     call.onEnd(() => this.#named.delete(callId));
-  }
-
-  /** Takes on other limits, for calls that wait too. */
-  setLimits(limits: DispatcherLimits): void {
-    if (!this.#stopped) this.#send({ type: 'limits.set', limits });
-  }
-
-  #setLimits(request: Extract<ControlRequest, { action: 'limits' }>): void {
-    const { limits } = this.#dispatcher;
-    this.#send({
-      type: 'limits.set',
-      limits: {
-        ...(request.queue_capacity === undefined ? {} : { queueCapacity: request.queue_capacity }),
-        ...(request.concurrency_limit === undefined ? {} : { concurrency: request.concurrency_limit }),
-        window: {
-          ...limits.window,
-          ...(request.limit_requests === undefined ? {} : { requests: request.limit_requests }),
-          ...(request.limit_tokens === undefined ? {} : { tokens: request.limit_tokens }),
-        },
-      },
-    });
   }
 
   #watch(call: ApiCalling, signal: AbortSignal): void {
@@ -492,18 +397,10 @@ export class LiveModel implements CallOwner, ExecutorObserver {
     call.onEnd(() => signal.removeEventListener('abort', abort));
   }
 
-  #turn(regions: ModelRegions): void {
-    const before = this.#regions;
-    this.#regions = regions;
-    this.events.turn(before, regions);
-  }
-
   /** The machine itself failed: a fault of ours. Nothing that waits may wait for ever. */
   #fail(error: unknown): void {
-    this.#fault = error;
-    this.#stopped = true;
     const failure = failureOf('internal', `The actor stopped: ${toFailure(error).message}`, {});
-    for (const row of this.#dispatcher.rows()) {
+    for (const row of this.actor.dispatcher.rows()) {
       row.state = stepCall(row.state, 'call.abort');
       (row.handle as ApiCalling).end(failure, new IModelError(failure, { cause: error }), this.clock.now());
     }
@@ -511,7 +408,7 @@ export class LiveModel implements CallOwner, ExecutorObserver {
 
   #refuse(call: ApiCalling): void {
     const failure =
-      this.#fault === null
+      this.actor.fault === null
         ? failureOf('closed', 'The model is closed and takes no calls', {})
         : failureOf('internal', 'The actor has stopped', {});
     if (call.row !== null) call.row.state = stepCall(call.row.state, 'call.skip');

@@ -1,5 +1,6 @@
 import type { DispatcherLimits, ResiliencePolicy } from '../../actors/dispatcher-input.ts';
 import type { ModelOptions } from '../../schemas/imodel.ts';
+import type { ControlRequest } from '../../schemas/wire.ts';
 import type { Endpoint } from '../endpoints/endpoint.ts';
 
 /** Seconds of one rate window when neither `interval` nor `capacityRefreshTime` is given. */
@@ -18,6 +19,24 @@ export function limitsOf(options: ModelOptions, endpoint: Endpoint): DispatcherL
       tokens: options.limitTokens ?? null,
       lengthMs: seconds * 1_000,
       marginMs: margin * 1_000,
+    },
+  };
+}
+
+/** The limits that somebody has asked for while calls come; what the request does not name stays. */
+export function changedLimits(
+  limits: DispatcherLimits,
+  request: Extract<ControlRequest, { action: 'limits' }>,
+): DispatcherLimits {
+  const { queue_capacity, concurrency_limit, limit_requests, limit_tokens } = request;
+  return {
+    ...limits,
+    ...(queue_capacity === undefined ? {} : { queueCapacity: queue_capacity }),
+    ...(concurrency_limit === undefined ? {} : { concurrency: concurrency_limit }),
+    window: {
+      ...limits.window,
+      ...(limit_requests === undefined ? {} : { requests: limit_requests }),
+      ...(limit_tokens === undefined ? {} : { tokens: limit_tokens }),
     },
   };
 }

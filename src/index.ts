@@ -76,6 +76,8 @@ export { iModel } from './imodel.ts';
 export type { CopyOptions, IModelFunctions, IModelOptions } from './imodel-options.ts';
 export type { EndpointOptions } from './providers/endpoint-options.ts';
 export type { ProviderName } from './providers/index.ts';
+export type { EndpointListing, ListEndpointsOptions } from './providers/list.ts';
+export { listEndpoints } from './providers/list.ts';
 export { matchEndpoint } from './providers/match.ts';
 export { ApiCalling } from './runtime/api-calling.ts';
 export type { CallTiming } from './runtime/call-dict.ts';

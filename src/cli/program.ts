@@ -51,6 +51,7 @@ const commands: Readonly<Record<string, () => Promise<AddCommand>>> = {
   watch: async () => (await import('./watch.ts')).addWatch,
   top: async () => (await import('./top.ts')).addTop,
   asyncapi: async () => (await import('./asyncapi.ts')).addAsyncApi,
+  providers: async () => (await import('./providers.ts')).addProviders,
   doctor: async () => (await import('./doctor.ts')).addDoctor,
 };
 

@@ -70,24 +70,30 @@ function findKind(provider: Provider, path: string): EndpointKind | undefined {
   );
 }
 
+/** As {@link findProvider}. @throws IModelError `config`, naming those that there are, when there is none of this name */
+export function knownProvider(name: string): Provider {
+  const found = findProvider(name);
+  if (found === undefined) throw unknownProvider(name, '');
+  return found;
+}
+
 function genericMatch(name: string, path: string, hasBaseUrl: boolean): EndpointMatch {
-  if (!hasBaseUrl) {
-    const list: readonly Provider[] = providers;
-    const like = nearest(
-      name,
-      list.flatMap((provider) => [provider.name, ...provider.aliases]),
-    );
-    const hint = like === null ? '' : `; did you mean ${like}?`;
-    throw config(
-      'provider',
-      name,
-      `There is no provider ${printValue(name)}${hint} Known are ${providerNames()}; any other name needs a \`baseUrl\``,
-    );
-  }
+  if (!hasBaseUrl) throw unknownProvider(name, '; any other name needs a `baseUrl`');
   const provider = genericProvider(name, path);
   const [kind] = provider.endpoints;
   if (kind === undefined) throw IModelError.of('internal', 'The generic provider has no endpoint', {});
   return { provider, kind };
+}
+
+function unknownProvider(name: string, advice: string): IModelError {
+  const list: readonly Provider[] = providers;
+  const like = nearest(
+    name,
+    list.flatMap((provider) => [provider.name, ...provider.aliases]),
+  );
+  const hint = like === null ? '.' : `; did you mean ${like}?`;
+  const message = `There is no provider ${printValue(name)}${hint} Known are ${providerNames()}${advice}`;
+  return config('provider', name, message);
 }
 
 function describe(kind: EndpointKind): string {

@@ -6,7 +6,9 @@ import { matchEndpoint } from '../../src/providers/match.ts';
 
 describe('listEndpoints', () => {
   it('tells the state of keys, never the keys', () => {
-    const rows = listEndpoints({ OPENAI_API_KEY: 'sk-secret', GEMINI_API_KEY: 'g-secret', GROQ_API_KEY: '' });
+    const rows = listEndpoints({
+      env: { OPENAI_API_KEY: 'sk-secret', GEMINI_API_KEY: 'g-secret', GROQ_API_KEY: '' },
+    });
     const state = Object.fromEntries(rows.map(({ provider, key }) => [provider, key]));
     expect(state).toMatchObject({
       openai: 'set',
@@ -19,7 +21,7 @@ describe('listEndpoints', () => {
   });
 
   it('has a row for every endpoint, in the order of matching', () => {
-    const rows = listEndpoints({}).filter(({ baseUrl }) => baseUrl !== null);
+    const rows = listEndpoints({ env: {} }).filter(({ baseUrl }) => baseUrl !== null);
     expect(rows.map(({ provider, endpoint }) => `${provider} ${endpoint}`)).toEqual([
       'openai chat/completions',
       'openai audio/speech',
@@ -54,6 +56,17 @@ describe('listEndpoints', () => {
       streams: false,
       model: 'text-embedding-3-small',
     });
+  });
+
+  it('tells of one provider by its name or an alias, and of the nearest when there is none', () => {
+    const rows = listEndpoints({ provider: 'NIM', env: {} });
+    expect(rows.map(({ provider, endpoint }) => [provider, endpoint])).toEqual([
+      ['nvidia_nim', 'chat/completions'],
+      ['nvidia_nim', 'embeddings'],
+    ]);
+    expect(() => listEndpoints({ provider: 'opnai' })).toThrow(
+      /There is no provider `opnai` \(string\); did you mean openai\?/,
+    );
   });
 });
 

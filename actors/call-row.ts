@@ -12,6 +12,8 @@ export interface CallRowInput {
   readonly caller?: string | undefined;
   /** Whole number from -10 to 10, higher first. @defaultValue 0 */
   readonly priority?: number | undefined;
+  /** How many shares its caller has, at least 1. @defaultValue 1 */
+  readonly weight?: number | undefined;
   /** Estimated tokens, 0 where they are not counted. @defaultValue 0 */
   readonly tokens?: number | undefined;
   /** Epoch milliseconds by which the call must have ended. @defaultValue never */
@@ -45,6 +47,7 @@ export class CallRow implements QueueEntry<CallRow>, Due {
   readonly id: string;
   readonly caller: string;
   readonly priority: number;
+  readonly weight: number;
   readonly tokens: number;
   readonly cost: number;
   readonly deadlineAt: number;
@@ -93,6 +96,7 @@ export class CallRow implements QueueEntry<CallRow>, Due {
     this.id = input.id;
     this.caller = input.caller ?? '';
     this.priority = input.priority ?? 0;
+    this.weight = input.weight ?? 1;
     this.tokens = input.tokens ?? 0;
     this.cost = Math.max(1, this.tokens);
     this.deadlineAt = input.deadlineAt ?? Number.POSITIVE_INFINITY;

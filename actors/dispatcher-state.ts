@@ -95,6 +95,7 @@ export function restoreRow(written: CallRowState, handle?: unknown): CallRow {
     id: written.id,
     caller: written.caller,
     priority: written.priority,
+    weight: written.weight,
     tokens: written.tokens,
     deadlineAt: written.deadline_at,
     queueDeadlineAt: written.queue_deadline_at,
@@ -160,6 +161,7 @@ function writeRow(row: CallRow, againOrder: ReadonlyMap<CallRow, number>): CallR
   if (stage !== undefined) written.stage = stage;
   if (row.caller !== '') written.caller = row.caller;
   if (row.priority !== 0) written.priority = row.priority;
+  if (row.weight !== 1) written.weight = row.weight;
   if (row.tokens !== 0) written.tokens = row.tokens;
   if (row.deadlineAt !== Number.POSITIVE_INFINITY) written.deadline_at = row.deadlineAt;
   if (row.queueDeadlineAt !== Number.POSITIVE_INFINITY) written.queue_deadline_at = row.queueDeadlineAt;

@@ -98,6 +98,7 @@ export function writeIdentity(row: CallRow, request: Record<string, unknown> | u
   const who: CallIdentity = { id: row.id };
   if (row.caller !== '') who.caller = row.caller;
   if (row.priority !== 0) who.priority = row.priority;
+  if (row.weight !== 1) who.weight = row.weight;
   if (row.tokens !== 0) who.tokens = row.tokens;
   if (row.deadlineAt !== Number.POSITIVE_INFINITY) who.deadline_at = row.deadlineAt;
   if (row.queueDeadlineAt !== Number.POSITIVE_INFINITY) who.queue_deadline_at = row.queueDeadlineAt;
@@ -112,6 +113,7 @@ export function readIdentity(who: CallIdentity): CallRow {
     id: who.id,
     caller: who.caller,
     priority: who.priority,
+    weight: who.weight,
     tokens: who.tokens,
     deadlineAt: who.deadline_at,
     queueDeadlineAt: who.queue_deadline_at,

@@ -258,8 +258,10 @@ export const callOptions = z.strictObject({
   queueTimeoutMs: z.number().positive('above 0').optional(),
   /** Higher is served first. @defaultValue 0 */
   priority: z.number().int('a whole number').min(-10, 'at least -10').max(10, 'at most 10').optional(),
-  /** Who calls; callers within one priority get equal shares. @defaultValue '' */
+  /** Who calls; callers within one priority get shares by their weight. @defaultValue '' */
   caller: z.string().max(256, 'at most 256 characters').optional(),
+  /** How many shares the caller has. @defaultValue 1 */
+  weight: z.number().min(1, 'at least 1').max(100, 'at most 100').optional(),
   /** The call's id: 1 to 64 of `[A-Za-z0-9_-]`. @defaultValue a new UUIDv4 */
   callId: modelId.optional(),
   /** The W3C trace context the call belongs to; passed on with its events and its reply. */

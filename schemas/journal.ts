@@ -52,7 +52,15 @@ export const writtenResilience = z.strictObject({
 
 /** Who a call is. A journal numbers calls from 1, since ids may come again. */
 const callIdentity = callRowState
-  .pick({ id: true, caller: true, priority: true, tokens: true, deadline_at: true, queue_deadline_at: true })
+  .pick({
+    id: true,
+    caller: true,
+    priority: true,
+    weight: true,
+    tokens: true,
+    deadline_at: true,
+    queue_deadline_at: true,
+  })
   .extend({
     streaming: z.literal(true, 'true, or left out').optional(),
     /** What only the runtime knows of it, prompts included; only where a journal was told to keep requests. */

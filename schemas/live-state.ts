@@ -65,6 +65,8 @@ export const callRowState = z.strictObject({
   caller: text.optional(),
   /** @defaultValue 0 */
   priority: z.int('a whole number').min(-10, 'at least -10').max(10, 'at most 10').optional(),
+  /** How many shares its caller has. @defaultValue 1 */
+  weight: z.number('a number').min(1, 'at least 1').max(100, 'at most 100').optional(),
   /** Estimated tokens. @defaultValue 0 */
   tokens: amount.optional(),
   /** By when it must have ended. @defaultValue never */

@@ -5,12 +5,14 @@ import type { LaneState } from '../../schemas/live-state.ts';
  * carries its place itself and leaves in constant time.
  */
 export interface QueueEntry<T> {
-  /** Who is waiting; callers within one priority get equal shares. */
+  /** Who is waiting; callers within one priority get shares by their weight. */
   readonly caller: string;
   /** Whole number from -10 to 10; higher is served first. */
   readonly priority: number;
   /** What serving this entry takes from its caller's share, above 0. */
   readonly cost: number;
+  /** How many shares its caller has, at least 1, so that every turn serves somebody; that of the latest entry holds. */
+  readonly weight: number;
   next: T | null;
   previous: T | null;
   line: CallerLine<T> | null;
@@ -22,6 +24,8 @@ export interface CallerLine<T> {
   readonly lane: Lane<T>;
   head: T;
   tail: T;
+  /** How many shares this caller has. */
+  weight: number;
   /** What this caller may still take before the turn passes on. */
   deficit: number;
   nextLine: CallerLine<T>;
@@ -33,13 +37,13 @@ interface Lane<T> {
   readonly lines: Map<string, CallerLine<T>>;
   /** Whose turn it is; null when the lane is empty. */
   turn: CallerLine<T> | null;
-  /** What a turn is worth: the largest cost seen, so that every turn serves at least one entry and finding it takes one step. */
+  /** What a turn is worth to a caller with one share: the largest cost seen, so that every turn serves at least one entry and finding it takes one step. */
   quantum: number;
 }
 
 /**
- * Waiting calls in the order of their service: higher priority first; within one priority deficit round robin between callers
- * (Shreedhar and Varghese 1995, https://doi.org/10.1109/90.502236); within one caller first come, first served. With one caller and one priority it
+ * Waiting calls in the order of their service: higher priority first; within one priority deficit round robin between callers, a
+ * turn being worth as much as its caller's weight (Shreedhar and Varghese 1995, https://doi.org/10.1109/90.502236); within one caller first come, first served. With one caller and one priority it
  * is a plain first-in, first-out queue.
  *
  * `push`, `shift`, `peek` and `remove` take constant time whatever the length.
@@ -64,6 +68,7 @@ export class FairQueue<T extends QueueEntry<T>> {
     } else {
       entry.previous = line.tail;
       entry.line = line;
+      line.weight = entry.weight;
       line.tail.next = entry;
       line.tail = entry;
     }
@@ -145,7 +150,7 @@ export class FairQueue<T extends QueueEntry<T>> {
         waiting.delete(key);
         const line = lane.lines.get(caller);
         // Nobody saves more than two turns.
-        if (line !== undefined) line.deficit = Math.min(deficit, 2 * lane.quantum);
+        if (line !== undefined) line.deficit = Math.min(deficit, 2 * worth(line));
       }
     }
     for (const line of waiting.values()) for (const entry of line) this.push(entry);
@@ -161,12 +166,17 @@ export class FairQueue<T extends QueueEntry<T>> {
   }
 }
 
+/** What a turn of a caller is worth. */
+function worth<T>({ lane, weight }: CallerLine<T>): number {
+  return lane.quantum * weight;
+}
+
 /** The caller whose turn it is; passes the turn on while its owner cannot afford its next entry. */
 function turnOf<T extends QueueEntry<T>>(lane: Lane<T>): CallerLine<T> {
   let line = lane.turn as CallerLine<T>;
   while (line.deficit < line.head.cost) {
     line = line.nextLine;
-    line.deficit += lane.quantum;
+    line.deficit += worth(line);
   }
   lane.turn = line;
   return line;
@@ -192,8 +202,9 @@ function join<T extends QueueEntry<T>>(lane: Lane<T>, entry: T): CallerLine<T> {
     lane,
     head: entry,
     tail: entry,
+    weight: entry.weight,
     // Whoever finds the lane empty has the turn at once; others wait until it reaches them.
-    deficit: lane.turn === null ? lane.quantum : 0,
+    deficit: lane.turn === null ? lane.quantum * entry.weight : 0,
     // A ring of one is closed two lines below, before anybody can see it.
     nextLine: null as unknown as CallerLine<T>,
     previousLine: null as unknown as CallerLine<T>,
@@ -225,6 +236,6 @@ function leave<T extends QueueEntry<T>>(line: CallerLine<T>): void {
   line.nextLine.previousLine = line.previousLine;
   if (lane.turn === line) {
     lane.turn = line.nextLine;
-    line.nextLine.deficit += lane.quantum;
+    line.nextLine.deficit += worth(line.nextLine);
   }
 }

@@ -17,6 +17,7 @@ export const headerNames = {
   queueMs: 'Imodel-Queue-Ms',
   priority: 'Imodel-Priority',
   caller: 'Imodel-Caller',
+  weight: 'Imodel-Weight',
   credit: 'Imodel-Credit',
   /** Subject below which the parts of a large body are fetched. */
   body: 'Imodel-Body',

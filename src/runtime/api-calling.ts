@@ -65,6 +65,8 @@ export class ApiCalling {
   sink: ChunkSink | null = null;
   /** The W3C trace context it belongs to, as headers; null without one. @internal */
   trace: Readonly<Record<string, string>> | null = null;
+  /** Who asked for it on the bus, as the message said. @internal */
+  askedBy = '';
   /** How often it was sent. */
   attempts = 0;
   /** Chunks of its stream that have come so far. @internal */

@@ -127,6 +127,7 @@ export class Executor implements DispatcherEffects {
     const rescue = new Rescue(call, fallback, {
       caller: row.caller,
       priority: row.priority,
+      weight: row.weight,
       ...(deadlineAt === Number.POSITIVE_INFINITY ? {} : { timeoutMs: Math.max(1, deadlineAt - clock.now()) }),
     });
     const first = errorFor(failure, call.entry?.error ?? null);

@@ -187,6 +187,7 @@ export class LiveModel implements CallOwner, ExecutorObserver {
       tokens: countsTokens ? this.endpoint.estimateTokens(call.payload) : 0,
       caller: options.caller,
       priority: options.priority,
+      weight: options.weight,
       deadlineAt: options.timeoutMs === undefined ? undefined : now + options.timeoutMs,
       queueDeadlineAt: options.queueTimeoutMs === undefined ? undefined : now + options.queueTimeoutMs,
     });

@@ -233,6 +233,10 @@ class ModelHost {
     if (callId !== undefined) {
       const known = this.#calls.get(callId);
       if (known !== undefined) {
+        // What one caller has asked for is no answer to another that has guessed its id.
+        if (known.askedBy !== (options.caller ?? '')) {
+          throw IModelError.of('conflict', `The id ${callId} is another caller's`, { callId });
+        }
         if ((known.sink !== null) === streaming) return { call: known, start: () => {} };
         throw IModelError.of('conflict', `The call ${callId} was ${streaming ? 'invoked' : 'streamed'}`, { callId });
       }
@@ -246,6 +250,7 @@ class ModelHost {
     const credit = streaming ? readCredit(message) : null;
     const call = this.#model.createApiCalling(request, callId === undefined ? {} : { callId });
     call.trace = traceOf(message.headers);
+    call.askedBy = options.caller ?? '';
     this.#calls.add(call.id, call);
     // Only a caller that chose the id can ask for it again.
     call.onEnd(() => this.#ended(call.id, callId !== undefined));

@@ -11,6 +11,7 @@ export function toHeaders(options: CallOptions): Record<string, string> | undefi
   if (options.queueTimeoutMs !== undefined) headers[headerNames.queueMs] = String(Math.ceil(options.queueTimeoutMs));
   if (options.priority !== undefined) headers[headerNames.priority] = String(options.priority);
   if (options.caller !== undefined) headers[headerNames.caller] = options.caller;
+  if (options.weight !== undefined) headers[headerNames.weight] = String(options.weight);
   if (options.traceparent !== undefined) headers[headerNames.traceParent] = options.traceparent;
   for (const _name in headers) return headers;
   return undefined;
@@ -49,4 +50,5 @@ const mapping = [
   [headerNames.queueMs, 'queueTimeoutMs', true],
   [headerNames.priority, 'priority', true],
   [headerNames.caller, 'caller', false],
+  [headerNames.weight, 'weight', true],
 ] as const;

@@ -48,6 +48,7 @@ describe('the dispatcher: whatever comes in whatever order', () => {
               bench.submit(id, {
                 caller: String(event.by),
                 priority: event.by,
+                weight: 1 + (event.by & 3),
                 tokens: event.tokens,
                 ...(event.wait === 1 ? { deadlineAt: now + 900 } : {}),
                 ...(event.wait === 2 ? { queueDeadlineAt: now + 300 } : {}),

@@ -109,6 +109,29 @@ describe.each(Object.entries(buses))('calls over %s', (_name, open) => {
       for (const other of others) expect(other).toEqual(first);
     });
 
+    it('refuses the id of another caller, before and after its call has ended', async () => {
+      const { caller, id, endpoint } = await serve({ delay_ms: 100 });
+      const callId = randomUUID();
+      const ask = async (name: string) => {
+        const headers = { 'Imodel-Call': callId, 'Imodel-Caller': name };
+        return (await caller.request(subjects.invoke(id), hello, { headers, ...quick })).value();
+      };
+      const first = ask('anna');
+      expect(failureReply.parse(await ask('bert')).failure).toMatchObject({ code: 'conflict', callId });
+      expect(await ask('anna')).toEqual(await first);
+      expect(failureReply.parse(await ask('bert')).failure).toMatchObject({ code: 'conflict', callId });
+      expect(endpoint.started).toEqual([callId]);
+    });
+
+    it('gives the shares that a header says', async () => {
+      const { model, caller, id } = await serve({ delay_ms: 60_000 });
+      const headers = { 'Imodel-Caller': 'anna', 'Imodel-Weight': '2.5' };
+      void caller.request(subjects.invoke(id), hello, { headers }).catch(() => {});
+      await expect.poll(() => [...model.live.rows()].map((row) => [row.caller, row.weight])).toEqual([['anna', 2.5]]);
+      const wrong = await caller.request(subjects.invoke(id), hello, { headers: { 'Imodel-Weight': '0' }, ...quick });
+      expect(failureReply.parse(wrong.value()).failure).toMatchObject({ code: 'invalid_request', path: 'weight' });
+    });
+
     it('takes the last token of the reply subject for the id when no header names one', async () => {
       const { caller, id, endpoint } = await serve();
       const token = randomUUID();

@@ -7,15 +7,17 @@ class Entry implements QueueEntry<Entry> {
   readonly caller: string;
   readonly priority: number;
   readonly cost: number;
+  readonly weight: number;
   next: Entry | null = null;
   previous: Entry | null = null;
   line: CallerLine<Entry> | null = null;
 
-  constructor(name: string, { caller = '', priority = 0, cost = 1 } = {}) {
+  constructor(name: string, { caller = '', priority = 0, cost = 1, weight = 1 } = {}) {
     this.name = name;
     this.caller = caller;
     this.priority = priority;
     this.cost = cost;
+    this.weight = weight;
   }
 }
 
@@ -59,6 +61,47 @@ describe('FairQueue', () => {
     const served = drain(fill([...dear, ...cheap])).slice(0, 25);
     expect(served.filter((name) => name.startsWith('dear'))).toHaveLength(5);
     expect(served.filter((name) => name.startsWith('cheap'))).toHaveLength(20);
+  });
+
+  it('gives callers shares by their weight, while both wait', () => {
+    const weights = fc.record({ a: fc.integer({ min: 1, max: 10 }), b: fc.integer({ min: 1, max: 10 }) });
+    const costs = fc.array(fc.integer({ min: 1, max: 5 }), { minLength: 1, maxLength: 7 });
+    fc.assert(
+      fc.property(weights, costs, (weight, list) => {
+        const entries = Array.from({ length: 4_000 }, (_, index) => {
+          const caller = index % 2 === 0 ? 'a' : 'b';
+          return new Entry(String(index), { caller, weight: weight[caller], cost: list[index % list.length] ?? 1 });
+        });
+        const queue = fill(entries);
+        const served = { a: 0, b: 0 };
+        for (let taken = 0; taken < 2_000; taken += 1) {
+          const entry = queue.shift() as Entry;
+          served[entry.caller as 'a' | 'b'] += entry.cost;
+        }
+        // Neither is ever ahead of its share by more than its turn and one entry.
+        const lead = Math.abs(served.a / weight.a - served.b / weight.b);
+        expect(lead).toBeLessThanOrEqual(3 * Math.max(...list));
+      }),
+      { numRuns: 30 },
+    );
+  });
+
+  it('gives a caller of weight 3 three in four, and keeps its shares when it is written and restored', () => {
+    const entries = Array.from({ length: 80 }, (_, index) =>
+      index % 2 === 0
+        ? new Entry(`big${index}`, { caller: 'big', weight: 3 })
+        : new Entry(`small${index}`, { caller: 'small' }),
+    );
+    const queue = fill(entries);
+    const first = Array.from({ length: 20 }, () => queue.shift()?.caller);
+    expect(first.filter((caller) => caller === 'big')).toHaveLength(15);
+    const restored = new FairQueue<Entry>();
+    const left = [...queue];
+    const lanes = queue.write();
+    for (const entry of left) queue.remove(entry);
+    restored.restore(lanes, left);
+    const next = Array.from({ length: 20 }, () => restored.shift()?.caller);
+    expect(next.filter((caller) => caller === 'big')).toHaveLength(15);
   });
 
   it('shows the same head until it is taken', () => {

@@ -49,6 +49,10 @@ export const endpointConfigDict = z.looseObject({
   kwargs: fields.nullish(),
   client_kwargs: fields.nullish(),
   allow_local_network: z.boolean('true or false').nullish(),
+  /** The reference writes these since 0.36; what they switch on there, an endpoint here does where its vendor takes it. Never read back. */
+  idempotent_retries: z.unknown().optional(),
+  prompt_caching: z.unknown().optional(),
+  serialize_by_alias: z.unknown().optional(),
 });
 
 /** See {@link endpointConfigDict}. */

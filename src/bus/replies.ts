@@ -4,7 +4,7 @@ import type { IModelError } from '../errors.ts';
 import { noResponder } from './failures.ts';
 import type { Interest } from './interest.ts';
 import type { LargeBodies } from './large-bodies.ts';
-import type { Requests } from './requests.ts';
+import type { OpenRequest, Requests } from './requests.ts';
 import { type Answer, isNoResponder, WireMessage } from './wire-message.ts';
 
 /** What {@link Replies} needs of its bus. */
@@ -61,33 +61,34 @@ export class Replies {
     });
   }
 
+  /** Never throws: out of the client's callback that would be the end of its connection. */
   #settle(message: Msg): void {
-    const { requests, bodies, answer, interest } = this.#options;
+    const { requests, interest } = this.#options;
     const token = message.subject.slice(this.inbox.length);
-    const request = requests.find(token);
-    if (request === undefined) {
-      if (isNoResponder(message)) interest.nobody(token);
-      return;
-    }
-    if (isNoResponder(message)) {
-      requests.fail(token, noResponder(request.subject));
-      return;
-    }
-    const reply = new WireMessage(message, answer);
     try {
-      const body = bodies.bodyOf(reply, () => requests.find(token) === request);
-      if (body === undefined) {
-        requests.settle(token, reply);
-        return;
-      }
-      // The reply is here; if the connection breaks, its parts are asked for again.
-      request.detached = true;
-      body.then(
-        (bytes) => requests.settle(token, reply.withBody(bytes)),
-        (error) => requests.fail(token, error),
-      );
+      const request = requests.find(token);
+      if (!isNoResponder(message)) this.#answered(message, token, request);
+      else if (request === undefined) interest.nobody(token);
+      else requests.fail(token, noResponder(request.subject));
     } catch (error) {
       requests.fail(token, error);
     }
+  }
+
+  #answered(message: Msg, token: string, request: OpenRequest | undefined): void {
+    if (request === undefined) return;
+    const { requests, bodies, answer } = this.#options;
+    const reply = new WireMessage(message, answer);
+    const body = bodies.bodyOf(reply, () => requests.find(token) === request);
+    if (body === undefined) {
+      requests.settle(token, reply);
+      return;
+    }
+    // The reply is here; if the connection breaks, its parts are asked for again.
+    request.detached = true;
+    body.then(
+      (bytes) => requests.settle(token, reply.withBody(bytes)),
+      (error) => requests.fail(token, error),
+    );
   }
 }

@@ -42,6 +42,14 @@ export function checkPattern(pattern: string): string {
   throw refusal('pattern', pattern, 'dot-separated tokens, of which any may be `*` and the last `>`');
 }
 
+/**
+ * Whether a reply may be sent there. Who asks chooses the subject, but the answer goes out with the rights of who answers: it must reach
+ * none of the contract's own subjects, nor the server's (`$JS.API.…` deletes streams, whatever the body), nor more than one subject.
+ */
+export function isReplySubject(subject: string): boolean {
+  return subject !== '' && !/^(?:imodel|endpoint)\.|^\$|(?:^|\.)[*>](?:\.|$)/.test(subject);
+}
+
 /** Checks the name of a queue group. @throws IModelError `config` for white space, wildcards or nothing. */
 export function checkQueue(queue: string): string {
   if (typeof queue === 'string' && queue.length <= maxSubjectLength && queuePattern.test(queue)) return queue;

@@ -1,7 +1,9 @@
 import type { Msg } from 'nats';
+import { IModelError, toFailure } from '../errors.ts';
 import type { ContentType, Headers, Message } from './bus.ts';
 import { contentTypeOf, decodeBody } from './codec.ts';
 import { headerNames, noHeaders, readHeader } from './headers.ts';
+import { isReplySubject } from './subjects.ts';
 
 /** What a {@link WireMessage} needs to answer. */
 export type Answer = (replyTo: string, value: unknown, contentType: ContentType, headers: Headers | undefined) => void;
@@ -11,6 +13,8 @@ export class WireMessage implements Message {
   readonly #message: Msg;
   readonly #answer: Answer;
   #bytes: Uint8Array | undefined;
+  /** Null before somebody asks. */
+  #replyTo: string | undefined | null = null;
   #headers: Headers | undefined;
   #contentType: ContentType | undefined;
   #value: { readonly value: unknown } | undefined;
@@ -27,10 +31,14 @@ export class WireMessage implements Message {
   }
 
   get replyTo(): string | undefined {
-    const { reply } = this.#message;
-    return reply === undefined || reply === '' ? undefined : reply;
+    if (this.#replyTo === null) {
+      const { reply } = this.#message;
+      this.#replyTo = reply !== undefined && isReplySubject(reply) ? reply : undefined;
+    }
+    return this.#replyTo;
   }
 
+  /** @throws IModelError `malformed` when the client cannot read them. */
   get headers(): Headers {
     this.#headers ??= headersOf(this.#message);
     return this.#headers;
@@ -81,14 +89,30 @@ export class WireMessage implements Message {
 
 /** The headers of a client's message as a plain record; of several values of one name the first. */
 function headersOf(message: Msg): Headers {
-  if (message.headers === undefined) return noHeaders;
+  const headers = readHeaders(message);
+  if (headers === undefined) return noHeaders;
   // Without a prototype, since names come from outside.
   const record = Object.create(null) as Record<string, string>;
-  for (const [name, values] of message.headers) record[name] = values[0] ?? '';
+  for (const [name, values] of headers) record[name] = values[0] ?? '';
   return record;
 }
 
-/** Whether the server says that nobody listens on the subject of a request. */
+/** The client reads headers at the first look, and throws at a name that is none: out of a callback of its own that would be its end. */
+function readHeaders(message: Msg): Msg['headers'] {
+  try {
+    return message.headers;
+  } catch (cause) {
+    const text = `The headers of a message on \`${message.subject}\` cannot be read: ${toFailure(cause).message}`;
+    throw IModelError.of('malformed', text, { path: 'headers', source: 'bus' }, { cause });
+  }
+}
+
+/**
+ * Whether the server says that nobody listens on the subject of a request.
+ *
+ * @throws IModelError `malformed` for headers that cannot be read.
+ */
 export function isNoResponder(message: Msg): boolean {
-  return message.headers !== undefined && message.headers.code === 503 && message.data.length === 0;
+  const headers = readHeaders(message);
+  return headers !== undefined && headers.code === 503 && message.data.length === 0;
 }

@@ -3,6 +3,7 @@ import { afterEach, describe, expect, inject, it } from 'vitest';
 import type { NatsBus, NatsOptions } from '../../src/bus/nats.ts';
 import { connectTestBus, uniqueId } from '../integration/connect-test-bus.ts';
 import { until } from '../integration/private-server.ts';
+import { jsonOf, TextClient, type TextMessage } from '../integration/text-client.ts';
 
 const open: { close(): Promise<unknown> }[] = [];
 
@@ -134,6 +135,72 @@ describe('replies that nobody waits for', () => {
     host.publish(inbox, { forged: false });
     expect((await reply).value()).toEqual({ forged: false });
   });
+});
+
+describe('headers that no client could have written', () => {
+  const name = 'NATS/1.0\r\nA\u0000: b\r\n\r\n';
+  const rude = async (): Promise<TextClient> => {
+    const client = await TextClient.connect(inject('natsUrl'));
+    open.push({ close: async () => client.close() });
+    return client;
+  };
+
+  it.each(['', ' 503 No Responders'])('fail the request they answer, and no other (status line%s)', async (status) => {
+    const [caller, client] = [await bus({ pingIntervalMs: 60_000 }), await rude()];
+    const subject = uniqueId();
+    client.subscribe(subject, ({ replyTo = '' }) => client.publishRaw(replyTo, name.replace('\r', `${status}\r`), ''));
+    client.subscribe(`${subject}.fine`, ({ replyTo = '' }) => client.publish(replyTo, '{}'));
+    await client.flush();
+    const malformed = { code: 'malformed', failure: { path: 'headers', source: 'bus' } };
+    await expect(caller.request(subject, {}, { timeoutMs: 5_000 })).rejects.toMatchObject(malformed);
+    expect((await caller.request(`${subject}.fine`, {}, { timeoutMs: 5_000 })).value()).toEqual({});
+  });
+
+  it('are answered where they ask, reported where they do not, and ignored where nobody waits for them', async () => {
+    const reported: unknown[] = [];
+    const host = await bus({ onError: (error) => void reported.push(error), pingIntervalMs: 60_000 });
+    const client = await rude();
+    const subject = uniqueId();
+    host.subscribe(subject, (message) => message.respond({ took: message.value() }));
+    let inbox = '';
+    client.subscribe(`${subject}.events`, ({ replyTo = '' }) => {
+      inbox = replyTo;
+    });
+    await Promise.all([host.flush(), client.flush()]);
+    const reply = new Promise<TextMessage>((resolve) => client.subscribe(`${subject}.reply`, resolve));
+    client.publishRaw(subject, name, '{}', `${subject}.reply`);
+    expect(jsonOf(await reply)).toMatchObject({ failure: { code: 'malformed', path: 'headers' } });
+    client.publishRaw(subject, name, '{}');
+    await until(() => reported.length === 2, 'both reports');
+    host.announce(`${subject}.events`, () => ({}));
+    await until(() => inbox !== '', 'the event');
+    client.publishRaw(inbox, name, '');
+    expect(jsonOf(await client.request(subject, '{"a":1}'))).toEqual({ took: { a: 1 } });
+  });
+});
+
+describe('a reply subject', () => {
+  it.each(['imodel.x.control', 'endpoint.x.cancel', '$JS.API.STREAM.DELETE.X', 'a.*', 'a.>', '*'])(
+    'like %s is none: an answer would go there with the rights of who answers',
+    async (replyTo) => {
+      const [host, client] = [await bus(), await TextClient.connect(inject('natsUrl'))];
+      open.push({ close: async () => client.close() });
+      const subject = uniqueId();
+      const heard: string[] = [];
+      for (const place of ['imodel.x.>', 'endpoint.x.>', '$JS.API.STREAM.DELETE.X', 'a.*', '*'])
+        client.subscribe(place, (message) => void heard.push(message.subject));
+      const given: (string | undefined)[] = [];
+      host.subscribe(`${subject}.ask`, (message) => {
+        given.push(message.replyTo);
+        message.respond({});
+      });
+      await Promise.all([host.flush(), client.flush()]);
+      client.publish(`${subject}.ask`, '{}', { replyTo });
+      await client.request(`${subject}.ask`, '{}');
+      expect(given).toEqual([undefined, expect.stringMatching(/^_INBOX\./)]);
+      expect(heard).toEqual([]);
+    },
+  );
 });
 
 describe('a body that the schema of its encoding refuses', () => {

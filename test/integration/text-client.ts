@@ -60,8 +60,13 @@ export class TextClient {
       return;
     }
     const lines = Object.entries(headers).map(([name, value]) => `${name}: ${value}\r\n`);
-    const head = Buffer.from(`NATS/1.0\r\n${lines.join('')}\r\n`);
-    const line = Buffer.from(`HPUB ${target} ${head.length} ${head.length + bytes.length}\r\n`);
+    this.publishRaw(subject, `NATS/1.0\r\n${lines.join('')}\r\n`, bytes, replyTo);
+  }
+
+  /** Publishes with a header block as it is given, whatever that may be. */
+  publishRaw(subject: string, headers: string, body: string | Buffer, replyTo = ''): void {
+    const [head, bytes] = [Buffer.from(headers), Buffer.from(body)];
+    const line = Buffer.from(`HPUB ${subject} ${replyTo} ${head.length} ${head.length + bytes.length}\r\n`);
     this.#send(Buffer.concat([line, head, bytes, Buffer.from('\r\n')]));
   }
 

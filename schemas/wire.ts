@@ -8,13 +8,16 @@ import { modelId } from './imodel.ts';
 export const callId = modelId;
 
 /** Body of `invoke` and `stream`: the fields of the call, as the vendor spells them. Plain text means one user message. */
-export const callRequest = z.union([
-  z.record(z.string(), z.unknown()),
-  z
-    .string()
-    .min(1, 'a prompt')
-    .transform((content) => ({ messages: [{ role: 'user', content }] })),
-]);
+export const callRequest = z.union(
+  [
+    z.record(z.string(), z.unknown()),
+    z
+      .string()
+      .min(1)
+      .transform((content) => ({ messages: [{ role: 'user', content }] })),
+  ],
+  'an object of fields, or a prompt as text',
+);
 
 /** Reply to `stream`: where the chunks come. They may already have begun. */
 export const streamReply = z.object({ call_id: callId, subject: z.string(), node: z.string() });

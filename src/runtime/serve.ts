@@ -1,12 +1,11 @@
 import { randomUUID } from 'node:crypto';
-import { z } from 'zod';
 import { modelEventTypes } from '../../schemas/event.ts';
-import { type CallOptions, toSnakeCase } from '../../schemas/imodel.ts';
+import type { CallOptions } from '../../schemas/imodel.ts';
 import type { ModelDict } from '../../schemas/snapshot.ts';
 import { type ModelState, stateRequest } from '../../schemas/state.ts';
 import { callRequest, cancelRequest, controlRequest, ctlRequest, resumeRequest } from '../../schemas/wire.ts';
 import type { Bus, Message } from '../bus/bus.ts';
-import { failureHeaders, headerNames, readHeader } from '../bus/headers.ts';
+import { failureHeaders } from '../bus/headers.ts';
 import { hostQueue, subjects } from '../bus/subjects.ts';
 import type { Endpoint, Fields } from '../endpoints/endpoint.ts';
 import { withoutField } from '../endpoints/fields.ts';
@@ -25,7 +24,7 @@ import { createAfterHooks, optionsAfterHooks } from './pre-create.ts';
 import { ReaderWatch } from './reader-watch.ts';
 import { RecentCalls } from './recent-calls.ts';
 import { ServedStream } from './served-stream.ts';
-import { fromHeaders, traceOf } from './wire-options.ts';
+import { creditOf, fromHeaders, traceOf } from './wire-options.ts';
 
 /** How long a node that does not hold a call waits before it says so: the node that does should be heard first. In milliseconds. */
 const notMineDelayMs = 100;
@@ -153,16 +152,18 @@ class ModelHost {
 
   /** Subscribes with every fault of a message turned into a reply or, where nobody waits for one, an event. */
   #on(closers: (() => void)[], subject: string, handler: (message: Message) => void, queue?: string): void {
-    const guarded = (message: Message): void => {
-      try {
-        handler(message);
-      } catch (error) {
-        this.#refuse(message, error);
-      }
-    };
+    const guarded = (message: Message): void => this.#guard(message, () => handler(message));
     const subscription = this.#bus.subscribe(subject, guarded, queue === undefined ? {} : { queue });
     // What was asked before it stops answering is answered.
     closers.push(() => (closers === this.#intake ? subscription.drain() : subscription.close()));
+  }
+
+  #guard(message: Message, handle: () => void): void {
+    try {
+      handle();
+    } catch (error) {
+      this.#refuse(message, error);
+    }
   }
 
   #refuse(message: Message, error: unknown): void {
@@ -247,7 +248,7 @@ class ModelHost {
     const asked = checked(callRequest, message.value(), 'request', 'invalid_request') as Fields;
     const body = withoutField(asked, 'stream');
     const request = streaming ? { ...body, stream: true } : body;
-    const credit = streaming ? readCredit(message) : null;
+    const credit = streaming ? creditOf(message.headers) : null;
     const call = this.#model.createApiCalling(request, callId === undefined ? {} : { callId });
     call.trace = traceOf(message.headers);
     call.askedBy = options.caller ?? '';
@@ -331,7 +332,8 @@ class ModelHost {
       call.cancel(reason);
       message.respond({ call_id: callId, cancelled });
     } else if (message.replyTo !== undefined) {
-      live.clock.setTimeout(() => message.respond({ call_id: callId, cancelled: false }), notMineDelayMs);
+      const answer = (): void => message.respond({ call_id: callId, cancelled: false });
+      live.clock.setTimeout(() => this.#guard(message, answer), notMineDelayMs);
     }
   }
 
@@ -432,14 +434,6 @@ function replyToken({ replyTo }: Message): string | undefined {
   const last = replyTo?.slice(replyTo.lastIndexOf('.') + 1);
   const token = last?.startsWith(followPrefix) ? last.slice(followPrefix.length) : last;
   return token !== undefined && /^[A-Za-z0-9_-]{20,64}$/.test(token) ? token : undefined;
-}
-
-const credit = z.coerce.number().int().min(1).max(65_536);
-
-function readCredit(message: Message): number | null {
-  const value = readHeader(message.headers, headerNames.credit);
-  if (value === undefined) return null;
-  return checked(credit, value, `header ${toSnakeCase(headerNames.credit)}`, 'invalid_request');
 }
 
 /** The sweep must not keep a process alive that has nothing else to do. */

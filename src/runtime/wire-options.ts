@@ -1,3 +1,4 @@
+import { z } from 'zod';
 import { type CallOptions, callOptions, traceParent } from '../../schemas/imodel.ts';
 import type { Headers } from '../bus/bus.ts';
 import { headerNames, noHeaders, readHeader, traceHeaders } from '../bus/headers.ts';
@@ -24,15 +25,28 @@ export function toHeaders(options: CallOptions): Record<string, string> | undefi
  */
 export function fromHeaders(headers: Headers): CallOptions {
   if (headers === noHeaders) return noOptions;
-  const options: Record<string, string | number> = {};
-  let any = false;
-  for (const [header, option, isNumber] of mapping) {
-    const value = readHeader(headers, header);
-    if (value === undefined || value === '') continue;
-    options[option] = isNumber ? Number(value) : value;
-    any = true;
+  const given: Record<string, string | number> = {};
+  for (const name of textHeaders) {
+    const value = readHeader(headers, name);
+    if (value !== undefined && value !== '') given[name] = value;
   }
-  return any ? checked(callOptions, options, 'header', 'invalid_request') : noOptions;
+  for (const name of numberHeaders) {
+    const value = readHeader(headers, name);
+    if (value !== undefined && value !== '') given[name] = numberOr(value);
+  }
+  for (const _name in given) return checked(optionHeaders, given, 'header', 'invalid_request');
+  return noOptions;
+}
+
+/**
+ * How many chunks a reader can take; null when it gives no credit.
+ *
+ * @throws IModelError `invalid_request` as {@link fromHeaders}.
+ */
+export function creditOf(headers: Headers): number | null {
+  const value = readHeader(headers, headerNames.credit);
+  if (value === undefined) return null;
+  return checked(creditHeader, { [headerNames.credit]: numberOr(value) }, 'header', 'invalid_request');
 }
 
 /** The trace context in the headers of a request; null without one. One that is none is ignored, as its specification asks. */
@@ -44,11 +58,35 @@ export function traceOf(headers: Headers): Headers | null {
 
 const noOptions: CallOptions = {};
 
-const mapping = [
-  [headerNames.call, 'callId', false],
-  [headerNames.deadlineMs, 'timeoutMs', true],
-  [headerNames.queueMs, 'queueTimeoutMs', true],
-  [headerNames.priority, 'priority', true],
-  [headerNames.caller, 'caller', false],
-  [headerNames.weight, 'weight', true],
-] as const;
+const textHeaders = [headerNames.call, headerNames.caller];
+const numberHeaders = [headerNames.deadlineMs, headerNames.queueMs, headerNames.priority, headerNames.weight];
+
+const { shape } = callOptions;
+const optionHeaders = z
+  .object({
+    [headerNames.call]: shape.callId,
+    [headerNames.caller]: shape.caller,
+    [headerNames.deadlineMs]: shape.timeoutMs,
+    [headerNames.queueMs]: shape.queueTimeoutMs,
+    [headerNames.priority]: shape.priority,
+    [headerNames.weight]: shape.weight,
+  })
+  .transform(
+    (given): CallOptions => ({
+      callId: given[headerNames.call],
+      caller: given[headerNames.caller],
+      timeoutMs: given[headerNames.deadlineMs],
+      queueTimeoutMs: given[headerNames.queueMs],
+      priority: given[headerNames.priority],
+      weight: given[headerNames.weight],
+    }),
+  );
+
+const creditHeader = z
+  .object({ [headerNames.credit]: z.number().int().min(1).max(65_536) })
+  .transform((given) => given[headerNames.credit]);
+
+/** A number in decimal digits; anything else stays the text it is, and is refused as that. */
+function numberOr(text: string): number | string {
+  return /^\s*-?\d{1,15}(?:\.\d{1,15})?\s*$/.test(text) ? Number(text) : text;
+}

@@ -176,10 +176,13 @@ describe.each(Object.entries(buses))('calls over %s', (_name, open) => {
       expect(wireCall.parse(reply.value()).text).toBe('hello');
     });
 
-    it.each(['', [], null, 17, true])('refuses %j as a request', async (body) => {
+    it.each(['', [], null, 17, true])('refuses %j as a request, and says what one is', async (body) => {
       const { caller, id, endpoint } = await serve();
       const reply = await caller.request(subjects.invoke(id), body, { contentType: 'application/json', ...quick });
-      expect(failureReply.strict().parse(reply.value()).failure.code).toBe('invalid_request');
+      expect(failureReply.strict().parse(reply.value()).failure).toMatchObject({
+        code: 'invalid_request',
+        message: expect.stringContaining('Expected request: an object of fields, or a prompt as text, got '),
+      });
       expect(endpoint.started).toEqual([]);
     });
 
@@ -236,18 +239,24 @@ describe.each(Object.entries(buses))('calls over %s', (_name, open) => {
     });
 
     it.each([
-      ['Imodel-Deadline-Ms', 'soon', 'timeoutMs'],
-      ['Imodel-Deadline-Ms', '-1', 'timeoutMs'],
-      ['Imodel-Queue-Ms', 'NaN', 'queueTimeoutMs'],
-      ['Imodel-Priority', '11', 'priority'],
-      ['Imodel-Priority', '0.5', 'priority'],
-      ['Imodel-Call', 'a b', 'callId'],
-      ['Imodel-Caller', 'x'.repeat(257), 'caller'],
-    ])('refuses %s: %s', async (name, value, path) => {
+      ['Imodel-Deadline-Ms', 'soon'],
+      ['Imodel-Deadline-Ms', '-1'],
+      ['Imodel-Deadline-Ms', '0x10'],
+      ['Imodel-Queue-Ms', 'NaN'],
+      ['Imodel-Priority', '11'],
+      ['Imodel-Priority', '0.5'],
+      ['Imodel-Call', 'a b'],
+      ['Imodel-Caller', 'x'.repeat(257)],
+    ])('refuses %s: %s, and names it', async (name, value) => {
       const { caller, id, endpoint } = await serve();
       for (const subject of [subjects.invoke(id), subjects.stream(id)]) {
         const reply = await caller.request(subject, hello, { headers: { [name]: value }, ...quick });
-        expect(failureReply.parse(reply.value()).failure).toMatchObject({ code: 'invalid_request', path });
+        const refusal = {
+          code: 'invalid_request',
+          path: name,
+          message: expect.stringContaining(`got \`${value.slice(0, 9)}`),
+        };
+        expect(failureReply.parse(reply.value()).failure).toMatchObject(refusal);
       }
       expect(endpoint.started).toEqual([]);
     });
@@ -474,6 +483,24 @@ describe.each(Object.entries(buses))('calls over %s', (_name, open) => {
       await host.flush();
       await expect(remote.invoke(hello)).rejects.toMatchObject({ code: 'no_responder' });
       expect((await running).status).toBe('completed');
+    });
+
+    it('survives a bus that is closed before it could say that a call is not its own', async () => {
+      const { caller, host, id, model } = await serve();
+      const thrown: unknown[] = [];
+      const note = (error: unknown): void => void thrown.push(error);
+      process.on('uncaughtException', note);
+      const asked = caller.request(subjects.cancel(id), { call_id: 'unknown' }, quick).catch(() => {});
+      await caller.flush();
+      await host.flush();
+      await host.close();
+      // Who does not hold a call waits for those who may.
+      await new Promise((resolve) => setTimeout(resolve, 150));
+      process.off('uncaughtException', note);
+      expect(thrown).toEqual([]);
+      expect((await model.invoke(hello)).status).toBe('completed');
+      await caller.close();
+      await asked;
     });
 
     it('survives a bus that is closed under its calls', async () => {

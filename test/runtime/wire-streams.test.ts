@@ -210,14 +210,18 @@ describe.each(Object.entries(buses))('streams over %s', (_name, open) => {
       expect(listener.heard.at(-1)).toMatchObject({ call: { failure: { code: 'cancelled', reason: 'enough' } } });
     });
 
-    it.each(['0', '-1', '1.5', 'many', '65537'])('is refused as %s, and leaves nothing behind', async (credit) => {
-      const { caller, id, endpoint, remote } = await serve();
-      const request = { headers: { 'Imodel-Credit': credit, 'Imodel-Call': 'again' }, ...quick };
-      const reply = await caller.request(subjects.stream(id), hello, request);
-      expect(failureReply.parse(reply.value()).failure.code).toBe('invalid_request');
-      expect(endpoint.started).toEqual([]);
-      expect((await remote.invoke(hello, { callId: 'again' })).status).toBe('completed');
-    });
+    it.each(['0', '-1', '1.5', '', 'many', '1e2', '65537'])(
+      'is refused as %j, and leaves nothing behind',
+      async (credit) => {
+        const { caller, id, endpoint, remote } = await serve();
+        const request = { headers: { 'Imodel-Credit': credit, 'Imodel-Call': 'again' }, ...quick };
+        const reply = await caller.request(subjects.stream(id), hello, request);
+        const refusal = { code: 'invalid_request', path: 'Imodel-Credit' };
+        expect(failureReply.parse(reply.value()).failure).toMatchObject(refusal);
+        expect(endpoint.started).toEqual([]);
+        expect((await remote.invoke(hello, { callId: 'again' })).status).toBe('completed');
+      },
+    );
 
     it('lets a reader that is silent for half a minute go, and one that shows itself stay', async () => {
       const clock = new VirtualClock();

@@ -129,7 +129,10 @@ describe.each(Object.entries(buses))('calls over %s', (_name, open) => {
       void caller.request(subjects.invoke(id), hello, { headers }).catch(() => {});
       await expect.poll(() => [...model.live.rows()].map((row) => [row.caller, row.weight])).toEqual([['anna', 2.5]]);
       const wrong = await caller.request(subjects.invoke(id), hello, { headers: { 'Imodel-Weight': '0' }, ...quick });
-      expect(failureReply.parse(wrong.value()).failure).toMatchObject({ code: 'invalid_request', path: 'weight' });
+      expect(failureReply.parse(wrong.value()).failure).toMatchObject({
+        code: 'invalid_request',
+        path: 'Imodel-Weight',
+      });
     });
 
     it('takes the last token of the reply subject for the id when no header names one', async () => {

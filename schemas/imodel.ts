@@ -139,6 +139,11 @@ export const modelOptions = z.object({
    * also held until its reply begins, at most a quarter of a second. @defaultValue 0.5 % of the window, at least 0.01
    */
   windowMargin: z.number().nonnegative('at least 0').optional(),
+  /**
+   * Whether the spans of its calls hold prompts and answers.
+   * @defaultValue what `OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT` says; false without it
+   */
+  traceContent: z.boolean('true or false').optional(),
   /** What is written down of what the actor hears; null for nothing. @defaultValue the latest entries, in memory */
   journal: journalOptions.nullish(),
 });
@@ -166,6 +171,8 @@ export const endpointOptions = z.object({
   headers: z.record(z.string(), z.string()).optional(),
   /** Sends request fields that the endpoint's schema does not know. @defaultValue false */
   passthrough: z.boolean().optional(),
+  /** Sends the `traceparent` of the call to the vendor. @defaultValue false */
+  traceVendor: z.boolean().optional(),
   /** Allows this machine's own addresses. @defaultValue false, unless `baseUrl` names this machine */
   allowLocalNetwork: z.boolean().optional(),
   /** Allows the local network's addresses too. @defaultValue false */
@@ -266,6 +273,8 @@ export const callOptions = z.strictObject({
   callId: modelId.optional(),
   /** The W3C trace context the call belongs to; passed on with its events and its reply. */
   traceparent: traceParent.optional(),
+  /** The vendors' part of that trace context; without `traceparent` it means nothing. */
+  tracestate: z.string().max(8_192, 'at most 8192 characters').optional(),
   /** Rejects with the call's error when it failed, instead of resolving with the failed call. @defaultValue false */
   raiseOnError: z.boolean().optional(),
 });

@@ -111,6 +111,8 @@ export const modelDictOptions = z.strictObject({
   hooks: z.array(fields).optional(),
   idle_timeout: seconds.optional(),
   passthrough: z.boolean('true or false').optional(),
+  trace_vendor: z.boolean('true or false').optional(),
+  trace_content: z.boolean('true or false').optional(),
   allow_private_network: z.boolean('true or false').optional(),
   /** The name under which another process serves the endpoint. */
   endpoint_name: text.optional(),

@@ -100,6 +100,7 @@ export class iModel implements AsyncDisposable {
       random: Math.random,
       journal: settings.journal === null ? null : (settings.journal ?? {}),
       clock,
+      traceContent: settings.traceContent,
       createId,
       onSession: (sessionId) => {
         // Endpoints that keep sessions know better which of several calls confirmed the last one.

@@ -43,7 +43,15 @@ export { createMemoryBus } from './bus/memory.ts';
 export type { NatsBus, NatsOptions } from './bus/nats.ts';
 export { connectNats } from './bus/nats.ts';
 export { subjects } from './bus/subjects.ts';
-export type { ChunkSink, Endpoint, EndpointConfig, EndpointJob, EndpointReply, Fields } from './endpoints/endpoint.ts';
+export type {
+  ChunkSink,
+  Endpoint,
+  EndpointConfig,
+  EndpointJob,
+  EndpointReply,
+  Fields,
+  JobTrace,
+} from './endpoints/endpoint.ts';
 export { IModelError } from './errors.ts';
 export type { Gateway, GatewayHost, GatewayOptions } from './gateway/gateway.ts';
 export { startGateway } from './gateway/gateway.ts';

@@ -28,6 +28,14 @@ export interface UpstreamNote {
   readonly raw: unknown;
 }
 
+/** The trace that an attempt belongs to. */
+export interface JobTrace {
+  /** `traceparent` and where there is one `tracestate`, for whoever runs the attempt or a part of it. */
+  readonly headers: Readonly<Record<string, string>>;
+  /** Told the HTTP status of the vendor's answer. */
+  responded?(status: number): void;
+}
+
 /** One call as its endpoint sees it. */
 export interface EndpointJob {
   /** The id of the call it is an attempt of. */
@@ -56,6 +64,8 @@ export interface EndpointJob {
   answered(): void;
   /** Takes what the upstream said and no chunk can carry, such as an event of a newer version. Synchronous, must not throw. */
   journal?(entry: UpstreamNote): void;
+  /** The trace it belongs to; absent or null without one. */
+  readonly trace?: JobTrace | null;
   /** Told what the reply's headers say about the vendor's limits, before `run` settles, of failures too; not called when they say nothing. */
   onRateLimit?(info: RateLimitInfo): void;
 }
@@ -107,6 +117,8 @@ export interface Endpoint {
   readonly config: EndpointConfig;
   /** True for command-line agents. */
   readonly isCli: boolean;
+  /** True for one that another process runs. */
+  readonly isElsewhere?: boolean;
   /** What a request may hold; null when everything passes. */
   readonly requestOptions: z.ZodType | null;
   /** What this kind of endpoint can bear when its user says nothing. @defaultValue queue 100, no limit on concurrency */

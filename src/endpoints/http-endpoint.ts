@@ -37,6 +37,8 @@ export interface HttpEndpointSettings {
   readonly passthrough?: boolean;
   /** Names that are refused or, with `passthrough` and for protocols without a schema, left out of the body. */
   readonly reservedFields?: ReadonlySet<string>;
+  /** Sends the call's trace context to the vendor. @defaultValue false */
+  readonly traceVendor?: boolean;
   /** Header, in lower case, that tells the vendor which requests are attempts of one call. @defaultValue none */
   readonly idempotencyHeader?: string;
   /** Told when a request's field was changed or left out because the model does not take it. */
@@ -144,6 +146,7 @@ export class HttpEndpoint implements Endpoint {
         withheld: () => job.withheld?.() === true,
         sent: () => job.sent(),
         answered: (status) => {
+          job.trace?.responded?.(status);
           if (isSuccess(status)) job.answered();
         },
         reader: (status, headers): BodyReader | null => {
@@ -267,9 +270,10 @@ export class HttpEndpoint implements Endpoint {
   }
 
   /** The headers of one call: those of all, and what its attempts have in common. */
-  #headersOf({ callId }: EndpointJob, headers: Record<string, string>): Record<string, string> {
+  #headersOf({ callId, trace }: EndpointJob, headers: Record<string, string>): Record<string, string> {
     const name = this.#idempotencyHeader;
-    return name === undefined ? headers : { ...headers, [name]: idempotencyKey(callId) };
+    const told = this.#settings.traceVendor === true && trace != null ? { ...trace.headers, ...headers } : headers;
+    return name === undefined ? told : { ...told, [name]: idempotencyKey(callId) };
   }
 
   #learn(headers: HttpHeaders, job: EndpointJob): void {

@@ -75,6 +75,7 @@ export function buildEndpoint({ provider, kind }: EndpointMatch, options: Endpoi
     resolveKey: () => resolveApiKey({ provider, authType, loopback, apiKey: options.apiKey, env }),
     client: { ...policy, ...(options.dispatcher === undefined ? {} : { dispatcher: options.dispatcher }) },
     passthrough,
+    traceVendor: options.traceVendor === true,
     reservedFields,
     ...(idempotencyHeader === null ? {} : { idempotencyHeader }),
     ...(idleTimeout === undefined ? {} : { idleTimeoutMs: idleTimeout * 1_000 }),

@@ -28,6 +28,7 @@ const ownNames = [
   'contextWindow',
   'headers',
   'passthrough',
+  'traceVendor',
   'allowLocalNetwork',
   'allowPrivateNetwork',
   'dispatcher',

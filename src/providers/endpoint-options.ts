@@ -25,6 +25,8 @@ export interface EndpointOptions {
   readonly headers?: Readonly<Record<string, string>>;
   /** Sends request fields that the endpoint's schema does not know. @defaultValue false */
   readonly passthrough?: boolean;
+  /** Sends the `traceparent` of the call to the vendor. @defaultValue false */
+  readonly traceVendor?: boolean;
   /** Allows this machine's own addresses. @defaultValue false, unless `baseUrl` names this machine */
   readonly allowLocalNetwork?: boolean;
   /** Allows the local network's addresses too. @defaultValue false */

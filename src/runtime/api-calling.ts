@@ -9,6 +9,7 @@ import type { ChunkSink, EndpointReply, Fields } from '../endpoints/endpoint.ts'
 import { IModelError } from '../errors.ts';
 import type { CallHooks } from '../hooks/call-hooks.ts';
 import type { ChunkOutlet } from '../hooks/chunk-outlet.ts';
+import type { CallSpan } from '../telemetry/call-span.ts';
 import { type CallTiming, writeCallDict, writeWireCall } from './call-dict.ts';
 import type { CallEntry } from './call-entry.ts';
 
@@ -65,6 +66,8 @@ export class ApiCalling {
   sink: ChunkSink | null = null;
   /** The W3C trace context it belongs to, as headers; null without one. @internal */
   trace: Readonly<Record<string, string>> | null = null;
+  /** Follows it for whoever collects traces; null where nobody does. @internal */
+  span: CallSpan | null = null;
   /** Who asked for it on the bus, as the message said. @internal */
   askedBy = '';
   /** How often it was sent. */
@@ -302,7 +305,9 @@ export class ApiCalling {
 
   /** @internal */
   chunkArrived(at: number): void {
-    if (this.#firstChunkAt < 0) this.#firstChunkAt = at;
+    if (this.#firstChunkAt >= 0) return;
+    this.#firstChunkAt = at;
+    this.span?.firstChunk();
   }
 
   /** Shows the post hook how the call will end. @internal */
@@ -346,6 +351,7 @@ export class ApiCalling {
       if (IModelError.is(error)) error.call = this;
     }
     this.#endedAt = at;
+    this.span?.end(this);
     const listeners = this.#listeners;
     this.#listeners = null;
     if (Array.isArray(listeners)) for (const listener of listeners) notify(listener, this);

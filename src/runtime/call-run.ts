@@ -1,5 +1,13 @@
 import type { Failure } from '../../schemas/failure.ts';
-import type { ChunkSink, EndpointJob, Fields, UpstreamNote } from '../endpoints/endpoint.ts';
+import type {
+  ChunkSink,
+  Endpoint,
+  EndpointJob,
+  EndpointReply,
+  Fields,
+  JobTrace,
+  UpstreamNote,
+} from '../endpoints/endpoint.ts';
 import { IModelError } from '../errors.ts';
 import type { AbortSource } from '../http/exchange.ts';
 import type { RateLimitInfo } from '../http/rate-limit-headers.ts';
@@ -25,6 +33,7 @@ export class CallRun implements EndpointJob, AbortSource {
   #controller: AbortController | null = null;
   #abortListener: { handleEvent(): void } | null = null;
   #hasAnswered = false;
+  trace: JobTrace | null;
   /** Whether it left its request unwritten. */
   isWithheld = false;
   aborted = false;
@@ -35,6 +44,15 @@ export class CallRun implements EndpointJob, AbortSource {
     this.#listener = listener;
     this.#guard = call.sink === null ? null : new FirstChunkGuard(call, call.outlet ?? call.sink);
     this.sink = this.#guard;
+    this.trace = call.trace === null ? null : { headers: call.trace };
+  }
+
+  /** Has an endpoint make the attempt. */
+  on(endpoint: Endpoint): Promise<EndpointReply> {
+    const attempt = this.call.span?.attempt() ?? null;
+    if (attempt === null) return endpoint.run(this);
+    this.trace = attempt;
+    return attempt.follow(() => endpoint.run(this));
   }
 
   get callId(): string {

@@ -83,7 +83,7 @@ export class Executor implements DispatcherEffects {
       this.#follow(
         row,
         run,
-        after(recorded, run, () => endpoint.run(run)),
+        after(recorded, run, () => run.on(endpoint)),
         standing,
       );
       return;
@@ -107,7 +107,8 @@ export class Executor implements DispatcherEffects {
     call.decide(outcome, failure, error, clock.now());
     const stop = new AbortController();
     this.#finishing.set(row, stop);
-    void hooks.after(call, outcome, stop.signal).then((spoiled) => {
+    const after = () => hooks.after(call, outcome, stop.signal);
+    void (call.span?.within(after) ?? after()).then((spoiled) => {
       this.#finishing.delete(row);
       if (spoiled !== null && call.entry !== null) call.entry.error = spoiled;
       this.#send({ type: 'call.finish', row, failure: spoiled?.failure ?? null });
@@ -129,6 +130,7 @@ export class Executor implements DispatcherEffects {
       priority: row.priority,
       weight: row.weight,
       ...(deadlineAt === Number.POSITIVE_INFINITY ? {} : { timeoutMs: Math.max(1, deadlineAt - clock.now()) }),
+      ...call.trace,
     });
     const first = errorFor(failure, call.entry?.error ?? null);
     observer.rescued(call, failure);

@@ -37,7 +37,8 @@ export class HookedRun {
     if (this.#hooks.has('pre_invocation')) {
       this.#tell(true);
       try {
-        await this.#hooks.before(this.#call, this.#stop.signal);
+        const ask = () => this.#hooks.before(this.#call, this.#stop.signal);
+        await (this.#call.span?.within(ask) ?? ask());
       } catch (error) {
         this.isVetoed = true;
         if (IModelError.is(error) && error.code === 'cancelled') this.#call.cancel(error);
@@ -48,7 +49,7 @@ export class HookedRun {
     }
     this.#hooks.passed = true;
     const { given } = this.#hooks;
-    return given === null ? endpoint.run(this.#run) : giveAnswer(this.#run.sink, given);
+    return given === null ? this.#run.on(endpoint) : giveAnswer(this.#run.sink, given);
   }
 
   stop(failure: Failure): void {

@@ -16,6 +16,8 @@ import type { Endpoint, Fields, UpstreamNote } from '../endpoints/endpoint.ts';
 import { IModelError, toFailure } from '../errors.ts';
 import { auditFile } from '../hooks/audit-sinks.ts';
 import type { CallClass } from '../hooks/hook.ts';
+import { CallSpan } from '../telemetry/call-span.ts';
+import { namedTrace } from '../telemetry/trace-headers.ts';
 import { ApiCalling, type CallOwner, type PreparedRequest } from './api-calling.ts';
 import { EndpointStanding } from './endpoint-standing.ts';
 import { Executor, type ExecutorObserver } from './executor.ts';
@@ -43,6 +45,8 @@ export interface LiveModelOptions {
   /** What is written down of what its actor hears; null for nothing. */
   readonly journal: JournalOptions | null;
   readonly clock: Clock;
+  /** Whether the spans of its calls hold prompts and answers. @defaultValue what the environment asks for */
+  readonly traceContent: boolean | undefined;
   readonly createId: () => string;
   readonly onSession: (sessionId: string) => void;
 }
@@ -84,6 +88,7 @@ export class LiveModel implements CallOwner, ExecutorObserver {
   /** The calls that {@link restore} brought, oldest first. */
   restoredCalls: readonly ApiCalling[] = [];
   readonly #createId: () => string;
+  readonly #traceContent: boolean | undefined;
   readonly hooks: ModelHooks;
   readonly #prepare: (request: Fields) => PreparedRequest;
   /** The machine behind it. */
@@ -98,6 +103,7 @@ export class LiveModel implements CallOwner, ExecutorObserver {
     this.events = new ModelEvents(options.id, options.clock);
     this.endpoint = options.endpoint;
     this.#createId = options.createId;
+    this.#traceContent = options.traceContent;
     this.hooks = new ModelHooks({
       ...options.hooks,
       modelId: this.id,
@@ -176,8 +182,12 @@ export class LiveModel implements CallOwner, ExecutorObserver {
     call.end(error.failure, error, this.clock.now());
   }
 
-  /** Hands a pending call to the actor. Never throws: a call that is refused has ended when this returns. */
-  submit(call: ApiCalling, options: CallOptions): void {
+  /**
+   * Hands a pending call to the actor. Never throws: a call that is refused has ended when this returns.
+   *
+   * @param isElsewhere - Its caller is in another process, so that the trace that is active here is not its own.
+   */
+  submit(call: ApiCalling, options: CallOptions, isElsewhere = false): void {
     const now = this.clock.now();
     const countsTokens = this.actor.dispatcher.limits.window.tokens !== null;
     const row = new CallRow({
@@ -194,7 +204,7 @@ export class LiveModel implements CallOwner, ExecutorObserver {
     this.hooks.attach(call);
     this.hooks.placeOutlet(call);
     call.submitAs(row);
-    if (options.traceparent !== undefined) call.trace = { traceparent: options.traceparent };
+    this.#follow(call, options, isElsewhere);
     if (this.actor.isStopped) {
       this.#refuse(call);
       return;
@@ -206,7 +216,10 @@ export class LiveModel implements CallOwner, ExecutorObserver {
       return;
     }
     this.actor.send({ type: 'call.submit', row });
-    if (call.status === 'pending') this.events.call('queued', call);
+    if (call.status === 'pending') {
+      call.span?.queued(this.view().blocked ?? 'turn');
+      this.events.call('queued', call);
+    }
     if (options.signal !== undefined) this.#watch(call, options.signal);
   }
 
@@ -313,14 +326,17 @@ export class LiveModel implements CallOwner, ExecutorObserver {
   }
 
   started(call: ApiCalling): void {
+    call.span?.dispatched();
     this.events.call('pre_invocation', call);
   }
 
   retrying(call: ApiCalling, failure: Failure, delayMs: number): void {
+    call.span?.retrying(failure, delayMs);
     this.events.call('retrying', call, { failure, delay_ms: delayMs, attempts: call.attempts });
   }
 
   rescued(call: ApiCalling, failure: Failure): void {
+    call.span?.rescued(failure);
     this.events.call('falling_back', call, { failure, attempts: call.attempts });
   }
 
@@ -338,6 +354,16 @@ export class LiveModel implements CallOwner, ExecutorObserver {
     if (row !== null && row.startedAt >= 0) this.processingMs += this.clock.now() - row.startedAt;
     if (failure !== null) this.lastFailure = failure;
     this.events.call('post_invocation', call);
+  }
+
+  /** Begins the span of a call where traces are collected; what the call causes belongs to it, or to its caller's. */
+  #follow(call: ApiCalling, options: CallOptions, isElsewhere: boolean): void {
+    call.trace = namedTrace(options) ?? call.trace;
+    const { caller = '' } = options;
+    const parent = call.trace ?? (isElsewhere ? null : undefined);
+    const { id: modelId, endpoint } = this;
+    call.span = CallSpan.begin({ call, modelId, caller, endpoint, content: this.#traceContent, parent });
+    if (call.span !== null) call.trace = call.span.headers;
   }
 
   #tell(event: OwnerEvent): void {

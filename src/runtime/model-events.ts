@@ -2,6 +2,7 @@ import type { Clock } from '../../actors/clock.ts';
 import type { ModelRegions } from '../../actors/imodel.ts';
 import type { ModelEventMessage, ModelEventType } from '../../schemas/event.ts';
 import { type Failure, failureOf } from '../../schemas/failure.ts';
+import type { HookReport } from '../../schemas/hook.ts';
 import { IModelError, toFailure } from '../errors.ts';
 import type { HookEvent } from '../hooks/hook-event.ts';
 import type { ApiCalling } from './api-calling.ts';
@@ -33,8 +34,14 @@ export class ModelEvents {
 
   /** Tells of a hook's run. `call` is null when it refused the call before there was one. */
   hook(event: HookEvent, call: ApiCalling | null): void {
-    const failure = event.error === null ? {} : { failure: hookFailure(event) };
-    this.report('hook', { hook: event.report, ...(call === null ? {} : { call_id: call.id }), ...failure });
+    this.hookReport(event.report, event.error === null ? null : hookFailure(event), call);
+  }
+
+  /** Tells what a hook in this process or on the bus has reported. */
+  hookReport(hook: HookReport, failure: Failure | null, call: ApiCalling | null): void {
+    call?.span?.hooked(hook, failure);
+    const about = call === null ? {} : { call_id: call.id };
+    this.report('hook', { hook, ...about, ...(failure === null ? {} : { failure }) });
   }
 
   /** Tells of what the machine has turned to. */

@@ -51,8 +51,7 @@ export class ModelHooks {
             modelId,
             hooks: onBus,
             clock,
-            report: (hook, failure, call) =>
-              events.report('hook', { hook, call_id: call.id, ...(failure === null ? {} : { failure }) }),
+            report: (hook, failure, call) => events.hookReport(hook, failure, call),
           });
   }
 
@@ -89,7 +88,7 @@ export class ModelHooks {
       handlers,
       process,
       exit: this.exit,
-      report: (hook, error, handled) => events.report('hook', { hook, call_id: handled.id, failure: toFailure(error) }),
+      report: (hook, error, handled) => events.hookReport(hook, toFailure(error), handled),
     });
     call.outlet = new ChunkOutlet({
       call,

@@ -63,6 +63,7 @@ export function readModel(data: unknown, given: FromDictOptions): ReadModel {
     concurrencyLimit: processor?.concurrency_limit ?? undefined,
     onFull: own.on_full,
     windowMargin: own.window_margin,
+    traceContent: own.trace_content,
     fallbackOn: own.fallback_on,
     ...(own.hooks === undefined ? {} : writtenOptions.decode({ hooks: own.hooks })),
     retry: retryOf(dict, own),
@@ -114,13 +115,14 @@ function endpointOf(config: EndpointConfigDict, own: ModelDictOptions, given: Fr
     ...(config.allow_local_network === true ? { allowLocalNetwork: true } : {}),
     ...(own.idle_timeout === undefined ? {} : { idleTimeout: own.idle_timeout }),
     ...(own.passthrough === undefined ? {} : { passthrough: own.passthrough }),
+    ...(own.trace_vendor === undefined ? {} : { traceVendor: own.trace_vendor }),
     ...(own.allow_private_network === undefined ? {} : { allowPrivateNetwork: own.allow_private_network }),
     ...(given.apiKey === undefined ? {} : { apiKey: given.apiKey }),
     ...(given.env === undefined ? {} : { env: given.env }),
     ...(given.clock === undefined ? {} : { clock: given.clock }),
   };
-  const { idle_timeout, passthrough, allow_private_network } = own;
-  const kept = { idle_timeout, passthrough, allow_private_network };
+  const { idle_timeout, passthrough, trace_vendor, allow_private_network } = own;
+  const kept = { idle_timeout, passthrough, trace_vendor, allow_private_network };
   return makeByRecipe({
     make: () => matchEndpoint(config.provider, config.endpoint ?? 'chat', options),
     options: Object.fromEntries(Object.entries(kept).filter(([, value]) => value !== undefined)),

@@ -40,6 +40,7 @@ export interface RemoteEndpointOptions {
 export class RemoteEndpoint implements Endpoint {
   readonly config: EndpointConfig;
   readonly isCli: boolean;
+  readonly isElsewhere = true;
   readonly requestOptions: Endpoint['requestOptions'];
   readonly transportFields: readonly string[];
   readonly defaultLimits?: NonNullable<Endpoint['defaultLimits']>;
@@ -120,9 +121,10 @@ class RemoteRun {
   }
 
   async #call(): Promise<void> {
-    const { callId, payload, transport, sink } = this.#job;
+    const { callId, payload, transport, sink, trace } = this.#job;
     const body = { call_id: callId, payload, transport, streaming: sink !== null, credit };
-    const options = { timeoutMs: answerTimeoutMs, idempotent: true };
+    const headers = trace == null ? {} : { headers: trace.headers };
+    const options = { timeoutMs: answerTimeoutMs, idempotent: true, ...headers };
     const reply = await this.#bus.request(subjects.endpointCall(this.#name), body, options);
     this.#node = checked(endpointAccepted, readReply(reply), 'reply', 'invalid_request').node;
     this.#giveCredit(0);

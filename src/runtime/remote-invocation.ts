@@ -4,6 +4,7 @@ import type { Bus, Message } from '../bus/bus.ts';
 import { subjects } from '../bus/subjects.ts';
 import type { Fields } from '../endpoints/endpoint.ts';
 import { IModelError } from '../errors.ts';
+import type { BusSpan } from '../telemetry/bus-span.ts';
 import { checked } from './checked.ts';
 import { type Follower, followLater, neverFollow } from './follow-later.ts';
 import { FollowedCall } from './followed-call.ts';
@@ -23,6 +24,8 @@ export interface RemoteInvocationOptions {
   readonly settings: CallOptions;
   readonly resolve: (call: RemoteCall) => void;
   readonly reject: (error: unknown) => void;
+  /** Its span; null where nothing is traced. */
+  readonly span: BusSpan | null;
 }
 
 /** One call that is invoked elsewhere, from its request to its outcome: whatever tells of it first. */
@@ -72,7 +75,7 @@ export class RemoteInvocation implements ReplyListener, Follower {
     // Nobody waits any more for whatever still runs there.
     if (!isRefusal(error)) this.#tryCancel('its caller has lost it');
     this.#close();
-    this.#options.reject(error);
+    this.#reject(error);
   }
 
   /** Stays with a call that takes its time: a request has no end when its host dies, and a host cannot know that its caller has died. */
@@ -98,18 +101,24 @@ export class RemoteInvocation implements ReplyListener, Follower {
     this.#tryCancel(reason instanceof Error ? reason.message : String(reason));
     this.#graceTimer = setTimeout(() => {
       this.#close();
-      this.#options.reject(cancelled(reason));
+      this.#reject(cancelled(reason));
     }, replyGraceMs);
   }
 
   #end(call: RemoteCall): void {
     if (this.#ended) return;
     this.#close();
-    const { settings, resolve, reject } = this.#options;
+    const { settings, resolve, reject, span } = this.#options;
     const { status, failure } = call;
+    span?.end(call.error);
     const isShown = !settings.raiseOnError && failure?.code !== 'missing_api_key';
     if (status === 'completed' || (status === 'failed' && isShown)) resolve(call);
     else reject(call.error ?? IModelError.of('internal', `Call ${call.id} ended as ${status} without saying why`, {}));
+  }
+
+  #reject(error: unknown): void {
+    this.#options.span?.end(error);
+    this.#options.reject(error);
   }
 
   #close(): void {

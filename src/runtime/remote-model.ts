@@ -7,6 +7,7 @@ import type { ControlRequest } from '../../schemas/wire.ts';
 import type { Bus } from '../bus/bus.ts';
 import { checkToken, subjects } from '../bus/subjects.ts';
 import type { Fields } from '../endpoints/endpoint.ts';
+import { BusSpan } from '../telemetry/bus-span.ts';
 import { checked, checkedCallOptions } from './checked.ts';
 import { followPrefix } from './follow-later.ts';
 import { readReply } from './read-reply.ts';
@@ -77,7 +78,16 @@ export class RemoteModel {
       // A call id of the caller's own travels as a header; one that is made here is the request's own name, which costs nothing.
       const id = randomUUID();
       const callId = settings.callId ?? id;
-      const call = { bus: this.#bus, modelId: this.id, callId, settings, resolve, reject };
+      const span = BusSpan.begin('invoke', this.id, settings);
+      const call = {
+        bus: this.#bus,
+        modelId: this.id,
+        callId,
+        settings: withTrace(settings, span),
+        resolve,
+        reject,
+        span,
+      };
       new RemoteInvocation(call).send(this.#invokeSubject, request, followPrefix + id);
     });
   }
@@ -86,13 +96,15 @@ export class RemoteModel {
   stream(request: Fields | string = {}, options: RemoteStreamOptions = {}): RemoteStream {
     const { credit = 128, idleTimeoutMs = 120_000, ...rest } = options;
     const settings = checkedCallOptions(rest);
+    const span = BusSpan.begin('stream', this.id, settings);
     return new RemoteStream({
       bus: this.#bus,
       modelId: this.id,
       request,
       credit,
       idleTimeoutMs,
-      options: { ...settings, callId: settings.callId ?? randomUUID() },
+      options: { ...withTrace(settings, span), callId: settings.callId ?? randomUUID() },
+      span,
     });
   }
 
@@ -132,4 +144,8 @@ export class RemoteModel {
     });
     return () => subscription.close();
   }
+}
+
+function withTrace(settings: CallOptions, span: BusSpan | null): CallOptions {
+  return span === null ? settings : { ...settings, ...span.headers };
 }

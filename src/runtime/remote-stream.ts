@@ -8,6 +8,7 @@ import type { NumberedMessage } from '../bus/numbered-sender.ts';
 import { subjects } from '../bus/subjects.ts';
 import type { Fields } from '../endpoints/endpoint.ts';
 import { IModelError } from '../errors.ts';
+import type { BusSpan } from '../telemetry/bus-span.ts';
 import { checked } from './checked.ts';
 import { ChunkBuffer } from './chunk-buffer.ts';
 import { readReply } from './read-reply.ts';
@@ -32,6 +33,8 @@ export interface RemoteStreamInit {
   readonly options: CallOptions & { readonly callId: string };
   readonly credit: number;
   readonly idleTimeoutMs: number;
+  /** Its span; null where nothing is traced. */
+  readonly span: BusSpan | null;
 }
 
 /**
@@ -183,12 +186,14 @@ export class RemoteStream implements AsyncIterableIterator<Chunk> {
   #end(call: RemoteCall): void {
     this.#call = call;
     this.#error = call.status === 'completed' ? null : call.error;
+    this.#init.span?.end(this.#error);
     this.#close();
   }
 
   #fail(error: unknown): void {
     if (this.#call !== null || this.#buffer.exhausted) return;
     this.#error ??= error;
+    this.#init.span?.end(this.#error);
     // Nobody waits any more for whatever still runs there.
     this.#tryCancel('its reader has lost it');
     this.#close();

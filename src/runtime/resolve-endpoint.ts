@@ -136,10 +136,11 @@ export function remoteEndpoint(
 }
 
 /** Options of an endpoint that its configuration does not show, as a dict writes them. */
-function writtenOf({ idleTimeout, passthrough, allowPrivateNetwork }: Fields): ModelDictOptions {
+function writtenOf({ idleTimeout, passthrough, traceVendor, allowPrivateNetwork }: Fields): ModelDictOptions {
   return {
     ...(typeof idleTimeout === 'number' ? { idle_timeout: idleTimeout } : {}),
     ...(typeof passthrough === 'boolean' ? { passthrough } : {}),
+    ...(typeof traceVendor === 'boolean' ? { trace_vendor: traceVendor } : {}),
     ...(typeof allowPrivateNetwork === 'boolean' ? { allow_private_network: allowPrivateNetwork } : {}),
   };
 }

@@ -5,17 +5,19 @@ import { viewToWire } from '../../schemas/call.ts';
 import { type Chunk, chunkToWire } from '../../schemas/chunk.ts';
 import { endpointCancel, endpointControl, endpointRequest } from '../../schemas/endpoint.ts';
 import { type Failure, failureOf } from '../../schemas/failure.ts';
-import type { Bus, ContentType, Message } from '../bus/bus.ts';
+import type { Bus, ContentType, Headers, Message } from '../bus/bus.ts';
 import { failureHeaders } from '../bus/headers.ts';
 import { NumberedSender } from '../bus/numbered-sender.ts';
 import { checkToken, endpointQueue, subjects } from '../bus/subjects.ts';
-import type { ChunkSink, Endpoint, EndpointJob, EndpointReply, Fields } from '../endpoints/endpoint.ts';
+import type { ChunkSink, Endpoint, EndpointJob, EndpointReply, Fields, JobTrace } from '../endpoints/endpoint.ts';
 import { IModelError, toFailure } from '../errors.ts';
+import { servedAttempt } from '../telemetry/bus-span.ts';
 import { checked } from './checked.ts';
 import { EndpointStanding } from './endpoint-standing.ts';
 import { ReaderWatch, type WatchedStream } from './reader-watch.ts';
 import { RecentCalls } from './recent-calls.ts';
 import { systemClock } from './system-clock.ts';
+import { traceOf } from './wire-options.ts';
 
 /** How often running calls are shown to be alive, and their iModels looked after, in milliseconds. */
 const sweepMs = 400;
@@ -112,7 +114,7 @@ class EndpointHost implements ServedEndpoint {
       const sender = { bus: this.#bus, subject, contentType: replyType(message.contentType), credit: request.credit };
       const run = new ServedRun(request.call_id, payload, request.transport ?? {}, request.streaming, sender);
       this.#runs.add(request.call_id, run);
-      void run.run(this.#endpoint).then((failure) => {
+      void run.run(this.#endpoint, traceOf(message.headers)).then((failure) => {
         this.#standing.note(failure);
         this.#runs.ended(request.call_id, true);
       });
@@ -159,6 +161,7 @@ class ServedRun implements EndpointJob, ChunkSink, WatchedStream {
   readonly transport: Fields;
   readonly sink: ChunkSink | null;
   readonly sender: NumberedSender;
+  trace: JobTrace | null = null;
   /** Resolves when the terminal message has been sent. */
   readonly ended: Promise<void>;
   readonly #controller = new AbortController();
@@ -214,10 +217,13 @@ class ServedRun implements EndpointJob, ChunkSink, WatchedStream {
   }
 
   /** Runs the call and sends how it ended. @returns Why it failed, or null. */
-  async run(endpoint: Endpoint): Promise<Failure | null> {
+  async run(endpoint: Endpoint, trace: Headers | null): Promise<Failure | null> {
     let failure: Failure | null = null;
+    const attempt = servedAttempt(trace, endpoint);
+    this.trace = attempt ?? (trace === null ? null : { headers: trace });
     try {
-      this.#end(await endpoint.run(this), null);
+      const begin = () => endpoint.run(this);
+      this.#end(await (attempt?.follow(begin) ?? begin()), null);
     } catch (error) {
       failure = toFailure(error);
       this.#end(IModelError.is(error) ? (error.partial ?? null) : null, failure);

@@ -258,7 +258,7 @@ class ModelHost {
     if (streaming) call.sink = this.#openStream(message, call, credit);
     const start = (): void => {
       if (live.hooks.asksBeforeCreation) void this.#submitAfterHooks(call, request, options);
-      else live.submit(call, options);
+      else live.submit(call, options, true);
     };
     return { call, start };
   }
@@ -284,7 +284,7 @@ class ModelHost {
       });
       if (call.ended) return;
       if (made !== call) call.takeOver(made);
-      live.submit(call, optionsAfterHooks(options, live, askedAt));
+      live.submit(call, optionsAfterHooks(options, live, askedAt), true);
     } catch (error) {
       if (!call.ended) live.skip(call, IModelError.is(error) ? error : new IModelError(toFailure(error)));
     }

@@ -14,6 +14,7 @@ export function toHeaders(options: CallOptions): Record<string, string> | undefi
   if (options.caller !== undefined) headers[headerNames.caller] = options.caller;
   if (options.weight !== undefined) headers[headerNames.weight] = String(options.weight);
   if (options.traceparent !== undefined) headers[headerNames.traceParent] = options.traceparent;
+  if (options.tracestate !== undefined) headers[headerNames.traceState] = options.tracestate;
   for (const _name in headers) return headers;
   return undefined;
 }

@@ -204,7 +204,7 @@ function processorOf({ live }: WritableModel, settings: ModelOptions): ModelDict
 }
 
 function ownOptions(settings: ModelOptions, recipe: EndpointRecipe | undefined): ModelDictOptions {
-  const { onFull, windowMargin, fallbackOn, retry, breaker, hooks } = settings;
+  const { onFull, windowMargin, fallbackOn, retry, breaker, hooks, traceContent } = settings;
   return {
     ...(onFull === undefined ? {} : { on_full: onFull }),
     ...(windowMargin === undefined ? {} : { window_margin: windowMargin }),
@@ -212,6 +212,7 @@ function ownOptions(settings: ModelOptions, recipe: EndpointRecipe | undefined):
     ...(retry?.excludeCodes === undefined ? {} : { retry_exclude_codes: [...retry.excludeCodes] }),
     ...(breaker?.excludeCodes === undefined ? {} : { breaker_exclude_codes: [...breaker.excludeCodes] }),
     ...(hooks === undefined || hooks.length === 0 ? {} : writtenHooks(hooks)),
+    ...(traceContent === undefined ? {} : { trace_content: traceContent }),
     ...recipe?.options,
   };
 }

@@ -49,7 +49,7 @@ class Ag2Reader {
     switch (type) {
       case 'hello':
         this.#hello = event;
-        session.cliVersion = textIn(event, 'version');
+        session.record.cliVersion = textIn(event, 'version');
         break;
       case 'start':
         session.start(this.#started(event), raw);
@@ -75,7 +75,7 @@ class Ag2Reader {
         this.#message(textIn(event, 'content') ?? '', agent, raw);
         break;
       case 'usage':
-        session.usage.add({
+        session.record.usage.add({
           input: countIn(event, 'input_tokens'),
           output: countIn(event, 'output_tokens'),
           raw: event,
@@ -111,22 +111,22 @@ class Ag2Reader {
     const streamed = this.#streamed.delete(agent ?? '');
     if (!streamed) this.#session.text(content, false, raw, agent === null ? {} : { agent });
     this.#session.message(content, agent ?? undefined);
-    this.#session.turns += 1;
+    this.#session.record.turns += 1;
   }
 
   #result(event: AgentEvent): void {
     const session = this.#session;
     const usage = objectIn(event, 'usage');
-    if (session.usage.value === null && countIn(usage, 'input_tokens') + countIn(usage, 'output_tokens') > 0) {
-      session.usage.replace({
+    if (session.record.usage.value === null && countIn(usage, 'input_tokens') + countIn(usage, 'output_tokens') > 0) {
+      session.record.usage.replace({
         input: countIn(usage, 'input_tokens'),
         output: countIn(usage, 'output_tokens'),
         raw: usage,
       });
     }
-    session.result = textIn(event, 'content') ?? session.result;
-    session.turns = numberIn(event, 'rounds') ?? session.turns;
-    session.totalCostUsd = numberIn(event, 'cost_usd');
+    session.record.result = textIn(event, 'content') ?? session.record.result;
+    session.record.turns = numberIn(event, 'rounds') ?? session.record.turns;
+    session.record.totalCostUsd = numberIn(event, 'cost_usd');
     session.finish(textIn(event, 'reason'), {
       last_speaker: textIn(event, 'last_speaker'),
       context_variables: objectIn(event, 'context_variables'),

@@ -107,11 +107,11 @@ class Ag2NlipEndpoint implements Endpoint {
       const answer = await this.#ask(request, job);
       session.text(answer, false, undefined, { agent });
       session.message(answer, agent);
-      session.turns = 1;
+      session.record.turns = 1;
       session.finish('terminated');
       session.close(exit);
       await session.settled();
-      return { response: session.response(exit, null), view: session.view() };
+      return { response: session.record.response(exit, null), view: session.record.view() };
     } catch (error) {
       if (job.signal.aborted || !(error instanceof NlipFailure)) throw error;
       const problem = {
@@ -123,7 +123,7 @@ class Ag2NlipEndpoint implements Endpoint {
       } as const;
       session.closeFailed(problem, exit);
       await session.settled();
-      throw new IModelError(problemFailure(problem, session.untouched), { cause: error.cause });
+      throw new IModelError(problemFailure(problem, !session.record.touched), { cause: error.cause });
     }
   }
 

@@ -2,7 +2,7 @@ import { readFileSync, realpathSync } from 'node:fs';
 import { IModelError } from '../errors.ts';
 import { findProgram } from '../process/find-program.ts';
 import type { AgentProgram, AgentRequest } from './agent-program.ts';
-import { isAtLeast, probeVersion } from './agent-version.ts';
+import { isAtLeast, type ProbeOptions, probeVersion } from './agent-version.ts';
 
 /**
  * Finds an agent's program: the option `cli_path`, then its environment variable, then `PATH`.
@@ -34,11 +34,10 @@ export function findAgent(
  */
 export async function requireVersion(
   program: Pick<AgentProgram, 'title' | 'install' | 'testedVersion' | 'minimumVersion'>,
-  command: readonly string[],
-  environment: Readonly<Record<string, string>>,
-  cwd: string,
+  start: ProbeOptions,
 ): Promise<string> {
-  const { version, complaint } = await probeVersion(command, environment, cwd);
+  const { command } = start;
+  const { version, complaint } = await probeVersion(start);
   if (version !== null && isAtLeast(version, program.minimumVersion)) return version;
   const found = version === null ? `gave no version (${complaint})` : `is version ${version}`;
   throw IModelError.of(

@@ -71,7 +71,8 @@ async function examine(
     program.provider === 'pi' && nodeScript(path) !== null && isAtLeast(process.versions.node, '22.19.0')
       ? [process.execPath, path]
       : [path];
-  const probe = await probeVersion(command, environment, tmpdir(), question);
+  const { signal } = new AbortController();
+  const probe = await probeVersion({ command, environment, cwd: tmpdir(), signal, question });
   const advice = adviceFor(program, probe);
   return { ...known, path, version: probe.version, usable: advice === '', advice };
 }

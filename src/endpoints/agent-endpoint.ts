@@ -122,7 +122,9 @@ class AgentEndpoint<R extends AgentRequest> implements Endpoint {
     this.#ends.add(end);
     try {
       const reply = await end;
-      return this.#confirm(reply, before);
+      // Of calls that overlapped the first to end keeps its session: the last writer must not win.
+      if (reply.sessionId !== undefined && this.sessionId === before) this.sessionId = reply.sessionId;
+      return reply;
     } finally {
       this.#running.delete(stopping);
       this.#ends.delete(end);
@@ -130,20 +132,10 @@ class AgentEndpoint<R extends AgentRequest> implements Endpoint {
   }
 
   async close(): Promise<void> {
-    const reason = IModelError.of('closed', 'The agent was closed while it worked', {});
-    for (const stopping of this.#running) stopping.abort(reason);
-    await Promise.allSettled(this.#ends);
-  }
-
-  /** Keeps the session a call confirmed, unless another call was faster since this one began: the last writer must not win. */
-  #confirm(reply: EndpointReply, before: string | null): EndpointReply {
-    if (reply.sessionId === undefined) return reply;
-    if (this.sessionId === before || this.sessionId === reply.sessionId) {
-      this.sessionId = reply.sessionId;
-      return reply;
+    for (const stopping of this.#running) {
+      stopping.abort(IModelError.of('closed', 'The agent was closed while it worked', {}));
     }
-    const { response, view } = reply;
-    return { response, view };
+    await Promise.allSettled(this.#ends);
   }
 
   #split(options: Fields): { readonly kwargs: R; readonly handlers: AgentHandlers } {

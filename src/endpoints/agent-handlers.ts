@@ -50,6 +50,41 @@ export function readHandlers(option: string, values: Fields, stored: AgentHandle
   return merged;
 }
 
+/** Calls the handlers of one run, each after the one before it is done. */
+export class HandlerQueue {
+  readonly #handlers: AgentHandlers;
+  /** What is under way; null when nothing is. */
+  #pending: Promise<void> | null = null;
+
+  constructor(handlers: AgentHandlers) {
+    this.#handlers = handlers;
+  }
+
+  /** Whether no handler is under way. */
+  get isIdle(): boolean {
+    return this.#pending === null;
+  }
+
+  /** Calls a handler, at once when none is under way. What it throws comes out here or of {@link settled}. */
+  call(name: AgentHandlerName, value: unknown): void {
+    const handler = this.#handlers[name];
+    if (handler === undefined) return;
+    if (this.#pending !== null) {
+      this.#pending = this.#pending.then(() => handler(value)).then(() => undefined);
+      return;
+    }
+    const outcome = handler(value);
+    if (outcome instanceof Promise) this.#pending = outcome.then(() => undefined);
+  }
+
+  /** Resolves when all handlers that were called are done, and rejects with what one of them threw. */
+  async settled(): Promise<void> {
+    const pending = this.#pending;
+    this.#pending = null;
+    await pending;
+  }
+}
+
 function refuse(field: string, value: unknown, wanted: string): never {
   throw IModelError.of('invalid_request', `Expected \`${field}\` to be ${wanted}, got ${printValue(value)}`, {
     path: field,

@@ -1,3 +1,5 @@
+import { unlessAborted } from '../process/unless-aborted.ts';
+
 const tails = new Map<string, Promise<void>>();
 
 /**
@@ -19,20 +21,8 @@ export async function holdSession(key: string, signal: AbortSignal): Promise<() 
   void tail.then(() => {
     if (tails.get(key) === tail) tails.delete(key);
   });
-  try {
-    await unlessAborted(before, signal);
-  } catch (error) {
-    release();
-    throw error;
-  }
-  return release;
-}
-
-function unlessAborted(promise: Promise<void>, signal: AbortSignal): Promise<void> {
-  return new Promise((resolve, reject) => {
-    const onAbort = () => reject(signal.reason);
-    if (signal.aborted) onAbort();
-    signal.addEventListener('abort', onAbort, { once: true });
-    void promise.then(resolve).finally(() => signal.removeEventListener('abort', onAbort));
-  });
+  await unlessAborted(before, signal);
+  if (!signal.aborted) return release;
+  release();
+  throw signal.reason;
 }

@@ -1,8 +1,9 @@
 import type { ProgramEnd } from '../process/run-program.ts';
+import { exitText } from '../process/spawn.ts';
 import { type AgentProblem, problemOf } from './agent-problem.ts';
 import type { AgentProgram, AgentRequest } from './agent-program.ts';
-import type { AgentSession } from './agent-session.ts';
-import { isAtLeast, probeVersion } from './agent-version.ts';
+import type { AgentRecord } from './agent-record.ts';
+import { isAtLeast, type ProbeOptions, probeVersion } from './agent-version.ts';
 
 /** Seconds a run may take, and seconds it may be silent, unless told otherwise: agents work for a long time. */
 export const defaultTimeout = 3_600;
@@ -15,12 +16,11 @@ export const defaultStallTimeout = 900;
  */
 export function judge<R extends AgentRequest>(
   program: AgentProgram<R>,
-  session: AgentSession,
+  { terminal, suspect }: AgentRecord,
   output: { readonly truncated: boolean },
   { exit, endedBy, stderr: complaints }: ProgramEnd,
   request: R,
 ): AgentProblem | null {
-  const { terminal } = session;
   if (terminal !== null) return terminal.ok ? null : terminal.problem;
   const { title } = program;
   if (endedBy === 'deadline') {
@@ -33,12 +33,12 @@ export function judge<R extends AgentRequest>(
     );
   }
   if (output.truncated && exit.signal === null) {
-    return plain('protocol', `${title} ended in the middle of an event (${exitText(exit.code, exit.signal)})`);
+    return plain('protocol', `${title} ended in the middle of an event (${exitText(exit)})`);
   }
-  if (session.suspect !== null) return session.suspect;
+  if (suspect !== null) return suspect;
   const byCode = exit.code === null ? undefined : program.exitKinds[exit.code];
   const stderr = withoutChatter(complaints, program.chatter);
-  const how = exitText(exit.code, exit.signal);
+  const how = exitText(exit);
   // Error output tells a reason only where the program says by its exit that it failed: some write chatter there in good runs.
   if (exit.code !== null && exit.code !== 0 && exit.code < 128 && stderr !== '') {
     return problemOf({
@@ -60,14 +60,10 @@ export function judge<R extends AgentRequest>(
 export async function explained(
   program: Pick<AgentProgram, 'title' | 'install' | 'testedVersion' | 'minimumVersion'>,
   problem: AgentProblem,
-  start: {
-    readonly command: readonly string[];
-    readonly environment: Readonly<Record<string, string>>;
-    readonly cwd: string;
-  },
+  start: ProbeOptions,
 ): Promise<AgentProblem> {
   if (problem.kind !== 'unknown' && problem.kind !== 'config') return problem;
-  const { version, complaint } = await probeVersion(start.command, start.environment, start.cwd);
+  const { version, complaint } = await probeVersion(start);
   const tried = `tried with ${program.testedVersion}, taken from ${program.minimumVersion} on`;
   if (version === null) {
     return plain(
@@ -97,11 +93,6 @@ function withoutChatter(stderr: string, chatter: RegExp | undefined): string {
 
 function plain(kind: AgentProblem['kind'], message: string): AgentProblem {
   return { kind, message, status: null, retryAfterMs: null };
-}
-
-/** How a process ended, in words. */
-export function exitText(code: number | null, signal: string | null): string {
-  return signal === null ? `exit code ${code}` : `signal ${signal}`;
 }
 
 /** What of the error output fits into a sentence: all of it, else the line that names the error, else its end. */

@@ -1,7 +1,14 @@
+import { randomUUID } from 'node:crypto';
+import { toFailure } from '../errors.ts';
 import { programIdentity } from '../process/find-program.ts';
+import { runVariable } from '../process/live.ts';
+import { runProgram } from '../process/run-program.ts';
+import { exitText } from '../process/spawn.ts';
 
 /** How long a program may take to tell its version; the slowest start, cold, in about 3 s. */
 const probeTimeoutMs = 15_000;
+/** How much of what it says is looked at. */
+const mostLines = 200;
 
 /** What a program said about itself. */
 export interface VersionProbe {
@@ -11,24 +18,30 @@ export interface VersionProbe {
   readonly complaint: string;
 }
 
-const probes = new Map<string, Promise<VersionProbe>>();
+/** How a program is asked. */
+export interface ProbeOptions {
+  /** The program, with what must stand in front of it. */
+  readonly command: readonly string[];
+  readonly environment: Readonly<Record<string, string>>;
+  readonly cwd: string;
+  /** Stops the asking; its reason is thrown. */
+  readonly signal: AbortSignal;
+  /** The arguments that make it say its version. @defaultValue `--version` */
+  readonly question?: readonly string[];
+}
 
-/**
- * Asks a program for its version; remembered until its file changes. Never rejects.
- *
- * @param question - The arguments that make it say its version.
- */
-export function probeVersion(
-  command: readonly string[],
-  env: Readonly<Record<string, string>>,
-  cwd: string,
-  question: readonly string[] = ['--version'],
-): Promise<VersionProbe> {
+/** The versions that programs told, by the state of their files. A program that told none is asked again. */
+const told = new Map<string, string>();
+
+/** Asks a program for its version; remembered until its file changes. Rejects only when its signal aborts. */
+export async function probeVersion(options: ProbeOptions): Promise<VersionProbe> {
+  const { command, question = ['--version'], signal } = options;
   const key = [...command, ...question].map((part) => programIdentity(part) ?? part).join(' ');
-  const known = probes.get(key);
-  if (known !== undefined) return known;
-  const probe = ask([...command, ...question], env, cwd);
-  probes.set(key, probe);
+  const known = told.get(key);
+  if (known !== undefined) return { version: known, complaint: '' };
+  const probe = await ask(options, question);
+  signal.throwIfAborted();
+  if (probe.version !== null) told.set(key, probe.version);
   return probe;
 }
 
@@ -43,26 +56,31 @@ export function isAtLeast(version: string, minimum: string): boolean {
 }
 
 async function ask(
-  command: readonly string[],
-  env: Readonly<Record<string, string>>,
-  cwd: string,
+  { command, environment, cwd, signal }: ProbeOptions,
+  question: readonly string[],
 ): Promise<VersionProbe> {
-  const [file = '', ...args] = command;
-  const { execa } = await import('execa');
-  const result = await execa(file, args, {
-    cwd,
-    env,
-    extendEnv: false,
-    stdin: 'ignore',
-    reject: false,
-    timeout: probeTimeoutMs,
-    maxBuffer: 1024 * 1024,
-  });
-  const version = /\d+\.\d+\.\d+(?:-[0-9A-Za-z.]+)?/.exec(result.exitCode === 0 ? result.stdout : '')?.[0] ?? null;
-  const complaint = result.timedOut
-    ? `no answer within ${probeTimeoutMs / 1_000} s`
-    : firstError(result.stderr || result.stdout);
-  return { version, complaint: version === null ? complaint || `exit code ${result.exitCode}` : '' };
+  const [file = '', ...args] = [...command, ...question];
+  const runId = randomUUID();
+  const lines: string[] = [];
+  try {
+    const { exit, endedBy, stderr } = await runProgram({
+      ...{ file, args, cwd, env: { ...environment, [runVariable]: runId }, runId, input: '', signal, secrets: [] },
+      ...{ deadlineMs: probeTimeoutMs, stallMs: null, killGraceMs: 500, lingerMs: 0, maxLineBytes: 64 * 1024 },
+      onStarted: () => {},
+      onLine: (line) => {
+        if (lines.length < mostLines) lines.push(line);
+      },
+      onOversized: () => {},
+      isSettled: () => false,
+    });
+    if (endedBy === 'deadline') return { version: null, complaint: `no answer within ${probeTimeoutMs / 1_000} s` };
+    const said = lines.join('\n');
+    const version = exit.code === 0 ? /\d+\.\d+\.\d+(?:-[0-9A-Za-z.]+)?/.exec(said)?.[0] : undefined;
+    if (version !== undefined) return { version, complaint: '' };
+    return { version: null, complaint: firstError(stderr || said) || exitText(exit) };
+  } catch (error) {
+    return { version: null, complaint: toFailure(error).message };
+  }
 }
 
 /** The line of a complaint that names the error; the first line where none does. */

@@ -40,7 +40,7 @@ class ClaudeCodeReader {
 
   read(event: AgentEvent): void {
     const sessionId = textIn(event, 'session_id');
-    if (sessionId) this.#session.sessionId = sessionId;
+    if (sessionId) this.#session.record.sessionId = sessionId;
     switch (textIn(event, 'type')) {
       case 'system':
         this.#system(event);
@@ -74,9 +74,9 @@ class ClaudeCodeReader {
 
   #init(event: AgentEvent): void {
     const session = this.#session;
-    session.model = textIn(event, 'model') ?? session.model;
-    session.cwd = textIn(event, 'cwd') ?? session.cwd;
-    session.cliVersion = textIn(event, 'claude_code_version') ?? session.cliVersion;
+    session.record.model = textIn(event, 'model') ?? session.record.model;
+    session.record.cwd = textIn(event, 'cwd') ?? session.record.cwd;
+    session.record.cliVersion = textIn(event, 'claude_code_version') ?? session.record.cliVersion;
     session.start(
       {
         tools: listIn(event, 'tools'),
@@ -108,7 +108,11 @@ class ClaudeCodeReader {
     const error = textIn(event, 'error');
     if (textIn(message, 'model') === '<synthetic>' || error !== null) {
       // Not the model's words but the program's: the message of the failure to come.
-      this.#session.suspect = problemOf({ message: text, status: numberIn(event, 'api_error_status'), reason: error });
+      this.#session.record.suspect = problemOf({
+        message: text,
+        status: numberIn(event, 'api_error_status'),
+        reason: error,
+      });
       return;
     }
     const id = textIn(message, 'id') ?? '';
@@ -169,23 +173,26 @@ class ClaudeCodeReader {
     const isNext = id === '' || id !== this.#message.id;
     this.#message = { id, text: isNext ? text : `${this.#message.text}\n${text}` };
     if (isNext) this.#session.message(text);
-    else this.#session.extendMessage(this.#message.text);
+    else this.#session.record.extendMessage(this.#message.text);
   }
 
   #result(event: AgentEvent): void {
     const session = this.#session;
     const usage = objectIn(event, 'usage');
-    session.usage.replace(usageOf(usage));
-    session.totalCostUsd = numberIn(event, 'total_cost_usd');
-    session.turns = numberIn(event, 'num_turns') ?? session.turns;
-    session.durationMs = numberIn(event, 'duration_ms');
-    session.durationApiMs = numberIn(event, 'duration_api_ms');
-    session.permissionDenials.splice(0, session.permissionDenials.length, ...listIn(event, 'permission_denials'));
+    session.record.usage.replace(usageOf(usage));
+    session.record.totalCostUsd = numberIn(event, 'total_cost_usd');
+    session.record.turns = numberIn(event, 'num_turns') ?? session.record.turns;
+    session.record.durationMs = numberIn(event, 'duration_ms');
+    session.record.durationApiMs = numberIn(event, 'duration_api_ms');
+    session.record.permissionDenials = listIn(event, 'permission_denials');
     const subtype = textIn(event, 'subtype') ?? '';
     const result = textIn(event, 'result');
-    const metadata = { model_usage: objectIn(event, 'modelUsage'), permission_denials: session.permissionDenials };
+    const metadata = {
+      model_usage: objectIn(event, 'modelUsage'),
+      permission_denials: session.record.permissionDenials,
+    };
     if (event.is_error !== true && subtype === 'success') {
-      if (result !== null) session.result = result;
+      if (result !== null) session.record.result = result;
       session.finish(textIn(event, 'stop_reason'), metadata);
       return;
     }

@@ -37,12 +37,12 @@ class CodexReader {
     const session = this.#session;
     switch (textIn(event, 'type')) {
       case 'thread.started':
-        session.sessionId = textIn(event, 'thread_id') || session.sessionId;
+        session.record.sessionId = textIn(event, 'thread_id') || session.record.sessionId;
         session.start({}, event);
         break;
       case 'turn.started':
         // A turn after a finished one: the run goes on.
-        session.terminal = null;
+        session.record.terminal = null;
         break;
       case 'turn.completed':
         this.#turnCompleted(event);
@@ -65,7 +65,7 @@ class CodexReader {
 
   #turnCompleted(event: AgentEvent): void {
     const usage = objectIn(event, 'usage');
-    this.#session.usage.add({
+    this.#session.record.usage.add({
       input: countIn(usage, 'input_tokens'),
       output: countIn(usage, 'output_tokens'),
       cached: countIn(usage, 'cached_input_tokens'),
@@ -73,7 +73,7 @@ class CodexReader {
       reasoning: countIn(usage, 'reasoning_output_tokens'),
       raw: usage,
     });
-    this.#session.turns += 1;
+    this.#session.record.turns += 1;
     this.#session.finish('stop');
   }
 
@@ -82,7 +82,7 @@ class CodexReader {
     if (message === '') return;
     const retry = /^Reconnecting\.\.\.\s*(?:(\d+)\/(\d+))?\s*/.exec(message);
     if (retry === null) {
-      this.#session.suspect = problemOf({ message });
+      this.#session.record.suspect = problemOf({ message });
       return;
     }
     const error = message.slice(retry[0].length).replace(/^\((.*)\)$/s, '$1');

@@ -129,7 +129,7 @@ export interface Endpoint {
    * For endpoints that keep sessions: the id of the last one a call confirmed, null to begin anew. {@link prepare} lets a call go on with it
    * unless the request names a session itself. A copy that shares the session is given it; any other starts with null.
    */
-  sessionId?: string | null;
+  sessionId?: string | null | undefined;
   /** Milliseconds {@link run} may need after its signal aborted, until its transport is gone. @defaultValue the executor's own */
   readonly stopGraceMs?: number;
 

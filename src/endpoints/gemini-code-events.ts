@@ -31,8 +31,8 @@ class GeminiCodeReader {
     const session = this.#session;
     switch (textIn(event, 'type')) {
       case 'init':
-        session.sessionId = textIn(event, 'session_id') || session.sessionId;
-        session.model = textIn(event, 'model') ?? session.model;
+        session.record.sessionId = textIn(event, 'session_id') || session.record.sessionId;
+        session.record.model = textIn(event, 'model') ?? session.record.model;
         session.start({}, event);
         break;
       case 'message':
@@ -92,21 +92,21 @@ class GeminiCodeReader {
   #error(event: AgentEvent): void {
     const message =
       textIn(event, 'message') ?? textIn(objectIn(event, 'error'), 'message') ?? 'Gemini CLI reported an error';
-    this.#session.suspect = problemOf({ message });
+    this.#session.record.suspect = problemOf({ message });
     this.#session.note('warning', { message, severity: textIn(event, 'severity') }, event);
   }
 
   #result(event: AgentEvent): void {
     const session = this.#session;
     const stats = objectIn(event, 'stats');
-    session.usage.replace({
+    session.record.usage.replace({
       input: countIn(stats, 'input_tokens'),
       output: countIn(stats, 'output_tokens'),
       cached: countIn(stats, 'cached'),
       raw: stats,
     });
-    session.durationMs = numberIn(stats, 'duration_ms');
-    session.turns = Math.max(1, session.turns);
+    session.record.durationMs = numberIn(stats, 'duration_ms');
+    session.record.turns = Math.max(1, session.record.turns);
     const metadata = { tool_calls: numberIn(stats, 'tool_calls'), model_usage: objectIn(stats, 'models') };
     if (textIn(event, 'status') === 'success') session.finish('stop', metadata);
     else

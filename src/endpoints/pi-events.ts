@@ -43,8 +43,8 @@ class PiReader {
     const type = textIn(event, 'type') ?? '';
     switch (type) {
       case 'session':
-        session.sessionId = textIn(event, 'id') || session.sessionId;
-        session.cwd = textIn(event, 'cwd') ?? session.cwd;
+        session.record.sessionId = textIn(event, 'id') || session.record.sessionId;
+        session.record.cwd = textIn(event, 'cwd') ?? session.record.cwd;
         session.start({}, event);
         break;
       case 'message_update':
@@ -67,7 +67,7 @@ class PiReader {
         this.#toolEnd(event);
         break;
       case 'turn_end':
-        session.turns += 1;
+        session.record.turns += 1;
         break;
       case 'auto_retry_start':
         this.#retry(event);
@@ -79,7 +79,7 @@ class PiReader {
         this.#settled();
         break;
       case 'error':
-        session.suspect = errorOf(
+        session.record.suspect = errorOf(
           textIn(event, 'message') ?? textIn(objectIn(event, 'error'), 'errorMessage') ?? 'pi reported an error',
         );
         break;
@@ -119,14 +119,14 @@ class PiReader {
   #messageEnd(message: AgentEvent): void {
     if (textIn(message, 'role') !== 'assistant') return;
     const session = this.#session;
-    session.model = textIn(message, 'model') ?? session.model;
+    session.record.model = textIn(message, 'model') ?? session.record.model;
     this.#stopReason = textIn(message, 'stopReason');
     const failed = this.#stopReason === 'error' || this.#stopReason === 'aborted';
     this.#problem = failed ? problemIn(message) : null;
     const usage = objectIn(message, 'usage');
     const cached = countIn(usage, 'cacheRead');
     const cacheWrite = countIn(usage, 'cacheWrite');
-    session.usage.add({
+    session.record.usage.add({
       input: countIn(usage, 'input') + cached + cacheWrite,
       output: countIn(usage, 'output'),
       cached,
@@ -136,7 +136,7 @@ class PiReader {
     });
     const cost = numberIn(objectIn(usage, 'cost'), 'total') ?? 0;
     // A model of one's own has no prices: 0 then means unknown.
-    if (cost > 0) session.totalCostUsd = (session.totalCostUsd ?? 0) + cost;
+    if (cost > 0) session.record.totalCostUsd = (session.record.totalCostUsd ?? 0) + cost;
     const text = listIn(message, 'content').flatMap((block) =>
       textIn(block, 'type') === 'text' ? [textIn(block, 'text') ?? ''] : [],
     );

@@ -5,6 +5,7 @@ import { watchUntilGone } from './live.ts';
 import { type ChildProgram, type ProcessExit, type SpawnOptions, spawnProgram } from './spawn.ts';
 import { StderrTail } from './stderr-tail.ts';
 import { terminate } from './terminate.ts';
+import { unlessAborted } from './unless-aborted.ts';
 
 /** How much of a program's complaints is kept. */
 const stderrTailBytes = 64 * 1024;
@@ -160,7 +161,8 @@ class Run {
     const pending = this.#options.onLine(line, whole);
     if (pending !== undefined) {
       this.#readerIsBusy = true;
-      await this.#unlessEnding(pending);
+      // A reader that waits for room must not hold up the end of a program that is being stopped.
+      await unlessAborted(pending, this.#ending.signal);
       this.#readerIsBusy = false;
       this.#lastOutputAt = performance.now();
     }
@@ -168,22 +170,6 @@ class Run {
       this.#lingerIsSet = true;
       this.#after(this.#options.lingerMs, () => this.#stop('lingering'));
     }
-  }
-
-  /** Waits for the reader, but not once the program is being stopped: a reader that waits for room must not hold that up. */
-  #unlessEnding(pending: Promise<void>): Promise<void> {
-    const { signal } = this.#ending;
-    if (signal.aborted) {
-      pending.catch(() => undefined);
-      return Promise.resolve();
-    }
-    return new Promise((resolve, reject) => {
-      signal.addEventListener('abort', resolveNow, { once: true });
-      function resolveNow() {
-        resolve();
-      }
-      pending.then(resolve, reject).finally(() => signal.removeEventListener('abort', resolveNow));
-    });
   }
 
   #stop(cause: EndedBy): void {

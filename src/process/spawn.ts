@@ -9,6 +9,11 @@ export interface ProcessExit {
   readonly signal: string | null;
 }
 
+/** How a process ended, in words. */
+export function exitText({ code, signal }: ProcessExit): string {
+  return signal === null ? `exit code ${code}` : `signal ${signal}`;
+}
+
 /** What to start. No shell is involved anywhere: every argument arrives as it stands. */
 export interface SpawnOptions {
   /** Absolute path of the program. */

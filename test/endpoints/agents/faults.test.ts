@@ -165,7 +165,7 @@ printf '{"type":"system","subtype":"init","session_id":"%s","model":"m"}\\n{"typ
   );
   const [slow, quick] = await Promise.all([slowFirst.run({ prompt: 'slow' }), slowFirst.run({ prompt: 'quick' })]);
   expect(quick.reply?.sessionId).toBe('early');
-  expect(slow.reply?.sessionId).toBeUndefined();
+  expect(slow.reply?.sessionId).toBe('late');
   expect(slow.response.session_id).toBe('late');
   expect(slowFirst.endpoint.sessionId).toBe('early');
 });
@@ -244,6 +244,69 @@ test('a key that a program prints is masked in the error', async () => {
   const { error, chunks } = await bench.run({ prompt: 'x' });
   expect(JSON.stringify([error, chunks, String(error?.cause)])).not.toContain('sk-very-secret');
   expect(error?.message).toContain('bad key ***');
+});
+
+test('a key in a line that is no event is masked where it is kept', async () => {
+  const bench = benchWithScript('claude', `echo "key $ANTHROPIC_API_KEY"\n${say(init, text, result)}`, {
+    apiKey: 'sk-very-secret',
+  });
+  const { response, notes } = await bench.run({ prompt: 'x' });
+  expect(response.noise).toEqual(['key ***']);
+  expect(notes).toEqual([{ kind: 'noise', type: 'line', raw: 'key ***' }]);
+});
+
+test('a failed call keeps what the agent had done: it has been paid for', async () => {
+  const turns =
+    '{"type":"result","subtype":"error_max_turns","is_error":true,"session_id":"s1","num_turns":3,"total_cost_usd":0.5,"usage":{"input_tokens":7,"output_tokens":2}}';
+  const { error, chunks } = await benchWithScript('claude', say(init, text, turns)).run({ prompt: 'x' });
+  expect(error?.failure).toMatchObject({ code: 'rejected', reason: 'max_turns' });
+  expect(last(chunks)?.metadata).toMatchObject({ total_cost_usd: 0.5, usage: { input_tokens: 7 } });
+  expect(error?.partial?.view).toMatchObject({ text: 'hi', finishReason: null, usage: { inputTokens: 7 } });
+  expect(error?.partial?.response).toMatchObject({
+    ...{ is_error: true, result: '', num_turns: 3, total_cost_usd: 0.5, messages: [{ content: 'hi' }] },
+    error: { kind: 'max_turns', retryable: false },
+  });
+});
+
+test('a cancelled call keeps the fragments of an answer that was under way', async () => {
+  const controller = new AbortController();
+  const delta = (words: string) =>
+    `{"type":"stream_event","api_message_id":"1","event":{"type":"content_block_delta","delta":{"type":"text_delta","text":"${words}"}}}`;
+  const script = `${say(init, delta('one '), delta('two'))}\nsleep 300`;
+  const { error } = await benchWithScript('claude', script).run(
+    { prompt: 'x' },
+    {
+      signal: controller.signal,
+      onChunk: ({ content }) => content === 'two' && controller.abort(IModelError.of('cancelled', 'no', {})),
+    },
+  );
+  expect(error?.code).toBe('cancelled');
+  expect(error?.partial?.view).toMatchObject({ text: 'one two', finishReason: null });
+});
+
+test('a program that hangs when asked for its version holds up no cancel, and is gone', async () => {
+  const controller = new AbortController();
+  const bench = benchWithScript('claude', 'echo "$LIONAGI_RUN_ID" > "$HOME/id"; setsid sleep 300 & sleep 300', {
+    kwargs: { verify_version: true },
+  });
+  const run = bench.run({ prompt: 'x' }, { signal: controller.signal });
+  const id = join(bench.repo, '..', 'id');
+  await vi.waitFor(() => expect(existsSync(id) && readFileSync(id, 'utf8')).toMatch(/\n$/), { timeout: 10_000 });
+  const before = performance.now();
+  controller.abort(IModelError.of('cancelled', 'no', {}));
+  expect((await run).error?.code).toBe('cancelled');
+  expect(performance.now() - before).toBeLessThan(5_000);
+  expect(processesWithVariable('LIONAGI_RUN_ID', readFileSync(id, 'utf8').trim())).toEqual([]);
+});
+
+test('a program that failed to tell its version is asked again', async () => {
+  const bench = benchWithScript(
+    'codex',
+    'if [ -e "$HOME/asked" ]; then echo codex-cli 0.169.0; else touch "$HOME/asked"; exit 1; fi',
+    { kwargs: { verify_version: true } },
+  );
+  expect((await bench.run({ prompt: 'x' })).error?.failure).toMatchObject({ reason: 'cli_unusable' });
+  expect((await bench.run({ prompt: 'x' })).error?.code).toBe('interrupted');
 });
 
 test('a program too old is refused by version, saying which was tried, when asked to look', async () => {

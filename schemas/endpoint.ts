@@ -30,6 +30,12 @@ export const endpointMessage = z.discriminatedUnion('kind', [
   /** The upstream began to answer. */
   z.object({ kind: z.literal('answered'), ...numbered }),
   wireChunk.extend({ kind: z.literal('chunk'), ...numbered }),
+  /** The upstream said what no chunk carries: for the journal of the iModel. */
+  z.object({
+    kind: z.literal('note'),
+    ...numbered,
+    note: z.object({ kind: z.enum(['unknown_event', 'noise']), type: z.string(), raw: z.unknown() }),
+  }),
   z.object({
     kind: z.literal('end'),
     ...numbered,

@@ -6,6 +6,9 @@ export const effortLevels = ['none', 'minimal', 'low', 'medium', 'high', 'xhigh'
 /** See {@link effortLevels}. */
 export type EffortLevel = (typeof effortLevels)[number];
 
+/** The longest `kill_grace`, in seconds: until then a cancelled call waits for its program. */
+export const longestKillGrace = 60;
+
 const seconds = z.number().positive('above 0');
 
 const textPart = z.looseObject({ type: z.literal('text'), text: z.string() });
@@ -52,8 +55,8 @@ export const agentRun = {
   timeout: seconds.optional(),
   /** Seconds without any output until the program is stopped; null for never. @defaultValue 900 */
   stall_timeout: seconds.nullish(),
-  /** Seconds between asking the program to end and killing it. @defaultValue 5 */
-  kill_grace: z.number().nonnegative('at least 0').optional(),
+  /** Seconds between asking the program to end and killing it, up to {@link longestKillGrace}. @defaultValue 5 */
+  kill_grace: z.number().nonnegative('at least 0').max(longestKillGrace, `at most ${longestKillGrace}`).optional(),
   /** Bytes of one line of output; a longer one is dropped with a warning. @defaultValue 67108864 */
   max_line_bytes: z.number().int().min(1024).optional(),
   /** Chunks kept in the response; the stream itself has no limit. @defaultValue 10000 */

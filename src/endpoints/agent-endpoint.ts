@@ -1,6 +1,6 @@
 import type { z } from 'zod';
 import { toSnakeCase } from '../../schemas/imodel.ts';
-import { agentHostNames } from '../../schemas/requests/agent.ts';
+import { agentHostNames, longestKillGrace } from '../../schemas/requests/agent.ts';
 import { IModelError, printValue } from '../errors.ts';
 import { type AgentHandlers, agentHandlerNames, readHandlers } from './agent-handlers.ts';
 import type { AgentProgram, AgentRequest } from './agent-program.ts';
@@ -44,7 +44,8 @@ class AgentEndpoint<R extends AgentRequest> implements Endpoint {
   readonly requestOptions: z.ZodType;
   readonly defaultLimits: { readonly queueCapacity: number; readonly concurrency: number | null };
   readonly transportFields: readonly string[];
-  readonly stopGraceMs: number;
+  /** Whatever grace a request names: a call is not over before its program is gone. */
+  readonly stopGraceMs = longestKillGrace * 1_000 + 5_000;
   /** The last session that a call confirmed; null to begin anew. */
   sessionId: string | null = null;
   readonly #program: AgentProgram<R>;
@@ -65,7 +66,6 @@ class AgentEndpoint<R extends AgentRequest> implements Endpoint {
     const { kwargs, handlers } = asConfig(() => this.#split(given));
     this.#handlers = handlers;
     const timeout = options.timeout ?? kwargs.timeout ?? defaultTimeout;
-    this.stopGraceMs = (kwargs.kill_grace ?? 5) * 1_000 + 3_000;
     const { path = 'query_cli' } = program;
     this.config = {
       name: `${program.provider}_${path}`,
@@ -86,7 +86,7 @@ class AgentEndpoint<R extends AgentRequest> implements Endpoint {
   prepare(request: Fields): Fields {
     for (const name of ['env', ...agentHostNames, ...this.#program.hostFields]) {
       if (request[name] !== undefined)
-        refuseField(name, request[name], 'only what builds the iModel may set it, never a request');
+        refuseField(name, request[name], 'only what builds the endpoint, on the machine of the program, may set it');
     }
     const { model, effort, ...kwargs } = this.config.kwargs;
     // An effort belongs to the model it was said with: a request for another model does not inherit it.

@@ -19,8 +19,8 @@ const answerTimeoutMs = 5_000;
 /** Silence after which a host counts as gone: it shows every 400 ms that a call lives. In milliseconds. */
 const idleTimeoutMs = 15_000;
 
-/** How long a host may take to confirm a cancel, in milliseconds. */
-const cancelGraceMs = 2_000;
+/** How long a host may take to confirm a cancel, beyond what its endpoint may need to stop, in milliseconds. */
+const hostGraceMs = 2_000;
 
 /** What a {@link RemoteEndpoint} is made from. */
 export interface RemoteEndpointOptions {
@@ -44,6 +44,7 @@ export class RemoteEndpoint implements Endpoint {
   readonly requestOptions: Endpoint['requestOptions'];
   readonly transportFields: readonly string[];
   readonly defaultLimits?: NonNullable<Endpoint['defaultLimits']>;
+  readonly stopGraceMs?: number;
   readonly #options: RemoteEndpointOptions;
 
   constructor(options: RemoteEndpointOptions) {
@@ -57,20 +58,40 @@ export class RemoteEndpoint implements Endpoint {
     this.requestOptions = template?.requestOptions ?? null;
     this.transportFields = template?.transportFields ?? [];
     if (template?.defaultLimits !== undefined) this.defaultLimits = template.defaultLimits;
+    if (template?.stopGraceMs !== undefined) this.stopGraceMs = template.stopGraceMs + hostGraceMs;
+    refuseFunctions(options.kwargs, 'config');
+  }
+
+  /** The session stays with the iModel: the host serves many, and keeps none. */
+  get sessionId(): string | null | undefined {
+    return this.#options.template?.sessionId;
+  }
+
+  set sessionId(id: string | null | undefined) {
+    const { template } = this.#options;
+    if (template?.sessionId !== undefined) template.sessionId = id ?? null;
   }
 
   /** The request with its defaults; the host translates it. What is wrong with it is found here already where the kind is known. */
   prepare(request: Fields): Fields {
-    this.#options.template?.prepare({ ...this.#options.kwargs, ...request });
-    return structuredClone({ ...this.#options.kwargs, ...request });
+    const { template, kwargs } = this.#options;
+    const whole = structuredClone({ ...kwargs, ...request });
+    const checked = template?.prepare(whole);
+    // Which session a call goes on with is decided here, where the session is known.
+    return typeof template?.sessionId !== 'string' ? whole : { ...whole, resume: checked?.resume };
   }
 
   estimateTokens(payload: Fields): number {
     return this.#options.template?.estimateTokens(payload) ?? 0;
   }
 
-  run(job: EndpointJob): Promise<EndpointReply> {
-    return new RemoteRun(this.#options, job).result;
+  async run(job: EndpointJob): Promise<EndpointReply> {
+    refuseFunctions(job.transport, 'invalid_request');
+    const before = this.sessionId;
+    const reply = await new RemoteRun(this.#options, job).result;
+    // The same rule as beside the program: of calls that overlapped the first to end keeps its session.
+    if (reply.sessionId !== undefined && this.sessionId === before) this.sessionId = reply.sessionId;
+    return reply;
   }
 
   close(): Promise<void> {
@@ -84,6 +105,7 @@ class RemoteRun {
   readonly #bus: Bus;
   readonly #name: string;
   readonly #job: EndpointJob;
+  readonly #graceMs: number;
   readonly #reader: NumberedReader;
   #settle: { resolve(reply: EndpointReply): void; reject(error: unknown): void } = {
     resolve: () => {},
@@ -97,9 +119,10 @@ class RemoteRun {
   #graceTimer: NodeJS.Timeout | undefined;
   readonly #abort = (): void => this.#cancel();
 
-  constructor({ bus, name }: RemoteEndpointOptions, job: EndpointJob) {
+  constructor({ bus, name, template }: RemoteEndpointOptions, job: EndpointJob) {
     this.#bus = bus;
     this.#name = name;
+    this.#graceMs = (template?.stopGraceMs ?? 0) + hostGraceMs;
     this.#job = job;
     this.result = new Promise((resolve, reject) => {
       this.#settle = { resolve, reject };
@@ -144,6 +167,9 @@ class RemoteRun {
         break;
       case 'answered':
         this.#job.answered();
+        break;
+      case 'note':
+        this.#job.journal?.(data.note);
         break;
       case 'chunk':
         this.#chunk(data);
@@ -197,12 +223,15 @@ class RemoteRun {
     return checked(endpointReplay, readReply(reply), 'reply', 'invalid_request').messages;
   }
 
-  /** Asks the host to stop, and gives it a moment to say that it has. */
+  /** Asks the host to stop, and gives it time to say that it has; a host that is gone is not waited for. */
   #cancel(): void {
     const { reason } = this.#job.signal;
     const text = reason instanceof Error ? reason.message : String(reason);
     this.#publish(subjects.endpointCancel(this.#name), { call_id: this.#job.callId, reason: text.slice(0, 1_000) });
-    this.#graceTimer = setTimeout(() => this.#fail(reason), cancelGraceMs);
+    this.#graceTimer = setTimeout(() => this.#fail(reason), this.#graceMs);
+    this.#ask(0).catch((error: unknown) => {
+      if (IModelError.is(error) && error.code === 'no_responder') this.#fail(reason);
+    });
   }
 
   #publish(subject: string, body: Record<string, unknown>): void {
@@ -231,6 +260,18 @@ class RemoteRun {
 
   #partialView(): EndpointReply['view'] {
     return { text: this.#text, thinking: this.#thinking, toolUses: [], finishReason: null, usage: null };
+  }
+}
+
+/** Callbacks cannot be called from another process: whoever wants to hear what an agent does reads its stream. */
+function refuseFunctions(fields: Fields, code: 'config' | 'invalid_request'): void {
+  for (const [name, value] of Object.entries(fields)) {
+    const parts = typeof value === 'object' && value !== null ? Object.values(value) : [value];
+    if (!parts.some((part) => typeof part === 'function')) continue;
+    const message = `Expected no functions in \`${name}\` of an endpoint that is served elsewhere: read the stream instead`;
+    throw code === 'config'
+      ? IModelError.of(code, message, { field: name })
+      : IModelError.of(code, message, { path: name });
   }
 }
 

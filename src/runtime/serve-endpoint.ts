@@ -9,7 +9,15 @@ import type { Bus, ContentType, Headers, Message } from '../bus/bus.ts';
 import { failureHeaders } from '../bus/headers.ts';
 import { NumberedSender } from '../bus/numbered-sender.ts';
 import { checkToken, endpointQueue, subjects } from '../bus/subjects.ts';
-import type { ChunkSink, Endpoint, EndpointJob, EndpointReply, Fields, JobTrace } from '../endpoints/endpoint.ts';
+import type {
+  ChunkSink,
+  Endpoint,
+  EndpointJob,
+  EndpointReply,
+  Fields,
+  JobTrace,
+  UpstreamNote,
+} from '../endpoints/endpoint.ts';
 import { IModelError, toFailure } from '../errors.ts';
 import { servedAttempt } from '../telemetry/bus-span.ts';
 import { checked } from './checked.ts';
@@ -21,6 +29,9 @@ import { traceOf } from './wire-options.ts';
 
 /** How often running calls are shown to be alive, and their iModels looked after, in milliseconds. */
 const sweepMs = 400;
+
+/** Notes of one run that are passed on: a journal wants to know what is strange, not all of a flood. */
+const mostNotes = 100;
 
 /** An endpoint that answers on a bus. */
 export interface ServedEndpoint {
@@ -87,6 +98,7 @@ class EndpointHost implements ServedEndpoint {
     });
     await Promise.all(ends);
     for (const close of this.#closers) close();
+    this.#readers.close();
     this.#standing.close();
   }
 
@@ -109,6 +121,8 @@ class EndpointHost implements ServedEndpoint {
     const subject = subjects.endpointOut(this.#name, request.call_id);
     const accepted = { call_id: request.call_id, subject, node: this.node };
     if (this.#runs.get(request.call_id) === undefined) {
+      // A session is its iModel's, which names it: a call must never go on with that of whoever came before.
+      if (this.#endpoint.sessionId !== undefined) this.#endpoint.sessionId = null;
       // Checked and translated here: what comes over a bus is not trusted to have been.
       const payload = this.#endpoint.prepare(request.payload);
       const sender = { bus: this.#bus, subject, contentType: replyType(message.contentType), credit: request.credit };
@@ -166,6 +180,7 @@ class ServedRun implements EndpointJob, ChunkSink, WatchedStream {
   readonly ended: Promise<void>;
   readonly #controller = new AbortController();
   #hasEnded: () => void = () => {};
+  #notes = 0;
 
   constructor(
     callId: string,
@@ -194,6 +209,11 @@ class ServedRun implements EndpointJob, ChunkSink, WatchedStream {
 
   answered(): void {
     this.sender.send('answered', {});
+  }
+
+  journal(note: UpstreamNote): void {
+    this.#notes += 1;
+    if (this.#notes <= mostNotes) this.sender.send('note', { note });
   }
 
   write(chunk: Chunk): boolean {

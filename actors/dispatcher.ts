@@ -125,6 +125,11 @@ export class Dispatcher {
     return this.#cooling.isCooling(this.#clock.now());
   }
 
+  /** How many calls have not ended. */
+  get size(): number {
+    return this.#live.size;
+  }
+
   /** All calls that have not ended, oldest first. */
   rows(): Iterable<CallRow> {
     return this.#live;

@@ -4,54 +4,61 @@ import type { DispatcherEvent } from './dispatcher-events.ts';
 import type { DispatcherLimits, ResiliencePolicy } from './dispatcher-input.ts';
 
 type OneOf<E extends JournalEntry['type']> = Extract<JournalEntry, { type: E }>;
-type Written<E> = E extends JournalEntry ? Omit<E, 'seq' | 'at' | 'answers'> : never;
 
-/** An event as a journal writes it, without number and time. */
-export type WrittenEvent = Written<OneOf<DispatcherEvent['type']>>;
+/** The entry of an event. */
+export type WrittenEvent = OneOf<DispatcherEvent['type']>;
 
-/** Gives calls their numbers. */
-export interface CallNumbers {
-  /** The call's number in this journal, and who it is when it is new there. */
-  of(row: CallRow): { readonly call: number; readonly who?: CallIdentity };
-  /** What only the runtime knows of these calls, where the journal keeps that. */
-  requests(rows: readonly CallRow[]): { readonly requests?: Record<string, unknown>[] };
+/** What an event's entry says beside the event. */
+export interface EntryContext {
+  readonly seq: number;
+  /** Epoch milliseconds. */
+  readonly at: number;
+  /** Who its call is, where the journal speaks of it for the first time. */
+  readonly who: CallIdentity | null;
+  /** What is said of calls that come from elsewhere. */
+  readonly restored: (rows: readonly CallRow[]) => Pick<OneOf<'calls.restore'>, 'calls' | 'requests'>;
 }
 
-/** Writes an event. What is plain data in it is shared, not copied: nobody changes it. */
-export function writeEvent(event: DispatcherEvent, numbers: CallNumbers): WrittenEvent {
-  switch (event.type) {
+/** Writes an event as an entry. What is plain data in it is shared, not copied: nobody changes it. */
+export function writeEvent(event: DispatcherEvent, context: EntryContext): WrittenEvent {
+  const { seq, at } = context;
+  const { type } = event;
+  switch (type) {
     case 'call.submit':
     case 'call.sent':
     case 'call.answer':
     case 'call.withhold':
-      return { type: event.type, ...numbers.of(event.row) };
+      return { seq, at, type, ...callOf(event.row, context) };
     case 'call.settle': {
-      const { failure, tokens } = event;
+      const { row, failure, tokens } = event;
       const delivered = event.isDelivered === true ? ({ is_delivered: true } as const) : {};
-      return { type: event.type, ...numbers.of(event.row), failure, tokens, ...delivered };
+      return { seq, at, type, ...callOf(row, context), failure, tokens, ...delivered };
     }
     case 'call.hook':
-      return { type: event.type, ...numbers.of(event.row), is_running: event.isRunning };
+      return { seq, at, type, ...callOf(event.row, context), is_running: event.isRunning };
     case 'call.finish':
-      return { type: event.type, ...numbers.of(event.row), failure: event.failure };
+      return { seq, at, type, ...callOf(event.row, context), failure: event.failure };
     case 'call.end':
-      return { type: event.type, ...numbers.of(event.row), failure: event.failure };
+      return { seq, at, type, ...callOf(event.row, context), failure: event.failure };
     case 'limits.learned': {
       const { requests, tokens } = event.limits;
-      return { type: event.type, requests: writeCounter(requests), tokens: writeCounter(tokens) };
+      return { seq, at, type, requests: writeCounter(requests), tokens: writeCounter(tokens) };
     }
     case 'limits.set':
-      return { type: event.type, limits: writeSomeLimits(event.limits) };
+      return { seq, at, type, limits: writeSomeLimits(event.limits) };
     case 'limits.inherit':
-      return { type: event.type, window: event.window };
+      return { seq, at, type, window: event.window };
     case 'calls.restore': {
       const { state, rows } = event.restored;
-      const calls = rows.map((row) => numbers.of(row).call);
-      return { type: event.type, state, calls, ...numbers.requests(rows) };
+      return { seq, at, type, state, ...context.restored(rows) };
     }
     default:
-      return { type: event.type };
+      return { seq, at, type };
   }
+}
+
+function callOf(row: CallRow, { who }: EntryContext): { readonly call: number; readonly who?: CallIdentity } {
+  return { call: row.journalNumber, ...(who === null ? {} : { who }) };
 }
 
 /**
@@ -93,8 +100,8 @@ export function readEvent(
   }
 }
 
-/** Who a call is, for whoever has not heard of it. */
-export function writeIdentity(row: CallRow, request: Record<string, unknown> | undefined): CallIdentity {
+/** Who a call is, for whoever has not heard of it: only its id where there is nothing else to say. */
+export function writeIdentity(row: CallRow, request: Record<string, unknown> | undefined): CallIdentity | string {
   const who: CallIdentity = { id: row.id };
   if (row.caller !== '') who.caller = row.caller;
   if (row.priority !== 0) who.priority = row.priority;
@@ -104,7 +111,8 @@ export function writeIdentity(row: CallRow, request: Record<string, unknown> | u
   if (row.queueDeadlineAt !== Number.POSITIVE_INFINITY) who.queue_deadline_at = row.queueDeadlineAt;
   if (row.streaming) who.streaming = true;
   if (request !== undefined) who.request = request;
-  return who;
+  for (const name in who) if (name !== 'id') return who;
+  return who.id;
 }
 
 /** A row that is nothing yet but somebody's. */

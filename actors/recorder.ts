@@ -4,14 +4,8 @@ import type { CallRow } from './call-row.ts';
 import type { DispatcherEvent } from './dispatcher-events.ts';
 import type { DispatcherJournal, DispatcherLimits, ResiliencePolicy } from './dispatcher-input.ts';
 import type { ModelEvent } from './imodel.ts';
-import {
-  type CallNumbers,
-  type WrittenEvent,
-  writeEvent,
-  writeIdentity,
-  writeLimits,
-  writeResilience,
-} from './journal-codec.ts';
+import { writeEvent, writeIdentity, writeLimits, writeResilience } from './journal-codec.ts';
+import { type Heard, Tape } from './tape.ts';
 
 /** What its owner tells an iModel machine. */
 export type OwnerEvent = Extract<ModelEvent, { type: `model.${string}` }>;
@@ -28,21 +22,30 @@ export interface RecordedActor {
 
 /** How a recorder writes. */
 export interface RecorderOptions {
-  /** Takes each entry, in order. Synchronous, must not throw. */
-  readonly record: (entry: JournalEntry) => void;
-  /** What only the runtime knows of a call, prompts included. @defaultValue none is written */
-  readonly requestOf?: ((row: CallRow, now: number) => Record<string, unknown>) | undefined;
+  /** Another entry is at the end of {@link Recorder.tape}. Synchronous, must not throw. */
+  readonly recorded: () => void;
+  /** A tape is full; this one goes on from it. */
+  readonly turned: (next: Tape) => void;
+  /** What only the runtime knows of a call queued at an instant, prompts included. @defaultValue none is written */
+  readonly requestOf?: ((row: CallRow, queuedAt: number) => Record<string, unknown>) | undefined;
 }
 
+/** Entries of one tape. */
+const tapeLength = 1_024;
+
+const nothing: DispatcherEvent = { type: 'clock.tick' };
+
 /** Writes down what an actor hears, as entries of a journal. */
-export class Recorder implements DispatcherJournal, CallNumbers {
+export class Recorder implements DispatcherJournal {
   readonly #options: RecorderOptions;
+  #tape = new Tape(1, tapeLength);
   #seq = 0;
+  /** How many calls it has spoken of. */
   #calls = 0;
-  #event: WrittenEvent = { type: 'clock.tick' };
-  #at = 0;
+  /** The event that is being taken. */
+  #event: DispatcherEvent = nothing;
+  readonly #heard: { -readonly [K in keyof Heard]: Heard[K] } = { at: 0, who: null, answers: null };
   readonly #answers: (number | boolean)[] = [];
-  #isTold = false;
 
   constructor(options: RecorderOptions) {
     this.#options = options;
@@ -53,50 +56,54 @@ export class Recorder implements DispatcherJournal, CallNumbers {
     return this.#seq;
   }
 
+  /** Where entries are written. */
+  get tape(): Tape {
+    return this.#tape;
+  }
+
   begin(event: DispatcherEvent, now: number): void {
-    this.#at = now;
-    this.#event = writeEvent(event, this);
+    this.#event = event;
+    this.#heard.at = now;
+    this.#heard.who = 'row' in event && event.row.journalNumber === 0 ? this.#introduce(event.row) : null;
+    this.#heard.answers = null;
     this.#answers.length = 0;
-    this.#isTold = false;
   }
 
   answered(answer: number | boolean): void {
     this.#answers.push(answer);
     // Most are asked only whether they object, and do not.
-    if (answer !== false) this.#isTold = true;
+    if (answer !== false) this.#heard.answers = this.#answers;
   }
 
   end(): void {
-    this.#seq += 1;
-    const entry: JournalEntry = { seq: this.#seq, at: this.#at, ...this.#event };
-    if (this.#isTold) Object.assign(entry, { answers: [...this.#answers] });
-    this.#options.record(entry);
+    const heard = this.#heard;
+    if (heard.answers !== null) heard.answers = [...this.#answers];
+    if (this.#tape.hear(this.#event, heard)) this.#recorded();
+    else this.#write(this.#event);
+    // What is in it may be large.
+    this.#event = nothing;
   }
 
   /** Its owner tells the machine something. */
   tell({ type }: OwnerEvent, at: number): void {
-    this.#seq += 1;
-    this.#options.record({ seq: this.#seq, at, type });
+    this.#add({ seq: this.#seq + 1, at, type });
   }
 
   /** Something worth keeping that changes nothing. */
   note(row: CallRow | null, kind: string, name: string, text: string, at: number): void {
-    this.#seq += 1;
     const call = row === null || row.journalNumber === 0 ? {} : { call: row.journalNumber };
-    this.#options.record({ seq: this.#seq, at, type: 'note', ...call, kind, name, text });
+    this.#add({ seq: this.#seq + 1, at, type: 'note', ...call, kind, name, text });
   }
 
   /** Says that entries are missing here. A snapshot must follow. */
   dropped(count: number, at: number): void {
-    this.#seq += 1;
-    this.#options.record({ seq: this.#seq, at, type: 'dropped', count });
+    this.#add({ seq: this.#seq + 1, at, type: 'dropped', count });
   }
 
   /** Where the actor stands, for a replay to begin with. Not to be called while an event is taken. */
   snapshot({ modelId, limits, resilience, state, rows }: RecordedActor, at: number): void {
-    this.#seq += 1;
-    this.#options.record({
-      seq: this.#seq,
+    this.#add({
+      seq: this.#seq + 1,
       at,
       type: 'snapshot',
       journal_version: journalVersion,
@@ -104,27 +111,49 @@ export class Recorder implements DispatcherJournal, CallNumbers {
       limits: writeLimits(limits),
       resilience: writeResilience(resilience),
       state,
-      calls: rows.map((row) => this.#numberOf(row)),
-      ...this.requests(rows),
+      ...this.#callsOf(rows),
     });
   }
 
-  of(row: CallRow): ReturnType<CallNumbers['of']> {
-    if (row.journalNumber > 0) return { call: row.journalNumber };
-    const call = this.#numberOf(row);
-    return { call, who: writeIdentity(row, this.#options.requestOf?.(row, this.#at)) };
+  #write(event: DispatcherEvent): void {
+    const { at, who, answers } = this.#heard;
+    const entry = writeEvent(event, {
+      seq: this.#seq + 1,
+      at,
+      who: typeof who === 'string' ? { id: who } : who,
+      restored: (rows) => this.#callsOf(rows),
+    });
+    if (answers !== null) entry.answers = [...answers];
+    this.#add(entry);
   }
 
-  requests(rows: readonly CallRow[]): ReturnType<CallNumbers['requests']> {
+  #add(entry: JournalEntry): void {
+    this.#tape.add(entry);
+    this.#recorded();
+  }
+
+  #recorded(): void {
+    this.#seq += 1;
+    this.#options.recorded();
+    if (!this.#tape.isFull) return;
+    this.#tape = new Tape(this.#seq + 1, tapeLength);
+    this.#options.turned(this.#tape);
+  }
+
+  #introduce(row: CallRow): Heard['who'] {
+    this.#number(row);
+    return writeIdentity(row, this.#options.requestOf?.(row, this.#heard.at));
+  }
+
+  #callsOf(rows: readonly CallRow[]): { calls: number[]; requests?: Record<string, unknown>[] } {
     const { requestOf } = this.#options;
-    return requestOf === undefined ? {} : { requests: rows.map((row) => requestOf(row, row.queuedAt)) };
+    for (const row of rows) if (row.journalNumber === 0) this.#number(row);
+    const calls = rows.map(({ journalNumber }) => journalNumber);
+    return requestOf === undefined ? { calls } : { calls, requests: rows.map((row) => requestOf(row, row.queuedAt)) };
   }
 
-  #numberOf(row: CallRow): number {
-    if (row.journalNumber === 0) {
-      this.#calls += 1;
-      row.journalNumber = this.#calls;
-    }
-    return row.journalNumber;
+  #number(row: CallRow): void {
+    this.#calls += 1;
+    row.journalNumber = this.#calls;
   }
 }

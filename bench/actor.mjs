@@ -1,7 +1,10 @@
-// What one call costs inside the actor: submit, admit, settle, through XState's mailbox, with an endpoint that does nothing.
+// What one call costs inside the actor: submit, admit, sent, answer, settle, through XState's mailbox, with an endpoint that does nothing; and
+// what its journal adds, in turns of one run.
 import { createActor } from 'xstate';
+import { writeActor } from '../dist/actors/actor-state.js';
 import { CallRow } from '../dist/actors/call-row.js';
 import { dispatcherLogic } from '../dist/actors/dispatcher.js';
+import { defaultJournalSize, Journal } from '../dist/src/runtime/journal.js';
 import { systemClock } from '../dist/src/runtime/system-clock.js';
 import { collectedHeap, median, row } from './report.mjs';
 
@@ -17,8 +20,27 @@ const resilience = {
   breaker: null,
 };
 
-/** Nanoseconds per call with `inFlight` running and `waiting` behind them: each settled call starts the next, each start submits one more. */
-function costPerCall(inFlight, waiting, calls) {
+/** The journal that an iModel has by default, of a dispatcher that is still to come. */
+function journalOf(dispatcher, concurrency) {
+  return new Journal({
+    actor: () => ({
+      modelId: 'bench',
+      limits: limits(concurrency),
+      resilience,
+      state: writeActor('running', dispatcher()),
+      rows: [...dispatcher().rows()],
+    }),
+    calls: () => dispatcher().size,
+    now: Date.now,
+    size: defaultJournalSize,
+  });
+}
+
+/**
+ * Nanoseconds of processor time per call with `inFlight` running and `waiting` behind them: each settled call starts the next, each start
+ * submits one more.
+ */
+async function costPerCall({ inFlight, waiting, isJournaled }, calls) {
   const running = [];
   let head = 0;
   const effects = {
@@ -28,28 +50,40 @@ function costPerCall(inFlight, waiting, calls) {
     rescue: () => false,
     ended: () => {},
   };
+  const journal = isJournaled ? journalOf(() => actor.getSnapshot().dispatcher, inFlight) : null;
   const actor = createActor(dispatcherLogic, {
-    input: { limits: limits(inFlight), resilience, random: Math.random, effects, clock: systemClock, machine: null },
+    input: {
+      ...{ limits: limits(inFlight), resilience, random: Math.random, effects, clock: systemClock, machine: null },
+      journal: journal?.recorder ?? null,
+    },
   });
   actor.start();
+  journal?.snapshot();
   actor.send({ type: 'gate.open' });
   let id = 0;
   const submit = () => {
     id += 1;
     actor.send({ type: 'call.submit', row: new CallRow({ id: `call-${id}` }) });
   };
-  for (let n = 0; n < inFlight + waiting; n += 1) submit();
-  const begin = process.hrtime.bigint();
+  for (let n = 0; n < inFlight + waiting; n += 1) {
+    submit();
+    if (n % 1_000 === 0) await null;
+  }
+  const begin = process.cpuUsage();
   for (let n = 0; n < calls; n += 1) {
     submit();
-    const settled = running[head];
+    const row = running[head];
     running[head] = undefined;
     head += 1;
-    actor.send({ type: 'call.settle', row: settled, failure: null, tokens: null });
+    actor.send({ type: 'call.sent', row });
+    actor.send({ type: 'call.answer', row });
+    actor.send({ type: 'call.settle', row, failure: null, tokens: null });
+    // Snapshots are taken between two turns.
+    if (n % 16 === 0) await null;
   }
-  const nanoseconds = Number(process.hrtime.bigint() - begin) / calls;
+  const { user, system } = process.cpuUsage(begin);
   actor.stop();
-  return nanoseconds;
+  return ((user + system) * 1_000) / calls;
 }
 
 /** Bytes of heap per call that waits, the row and its place in every index included. */
@@ -72,11 +106,10 @@ function bytesPerWaiting(count) {
   return bytes;
 }
 
-export function actor() {
-  costPerCall(16, 0, 200_000);
-  const measure = (inFlight, waiting) =>
-    median([1, 2, 3, 4, 5].map(() => costPerCall(inFlight, waiting, 200_000))) / 1_000;
-  const base = measure(16, 0);
+export async function actor() {
+  const calls = 100_000;
+  await costPerCall({ inFlight: 16, waiting: 0, isJournaled: true }, calls);
+  let base = null;
   for (const [inFlight, waiting] of [
     [16, 0],
     [1_000, 0],
@@ -84,11 +117,18 @@ export function actor() {
     [16, 100_000],
     [1_000, 100_000],
   ]) {
-    const cost = measure(inFlight, waiting);
+    const plain = [];
+    const journaled = [];
+    for (let run = 0; run < 5; run += 1) {
+      plain.push(await costPerCall({ inFlight, waiting, isJournaled: false }, calls));
+      journaled.push(await costPerCall({ inFlight, waiting, isJournaled: true }, calls));
+    }
+    const cost = median(journaled) / 1_000;
+    base ??= cost;
     row(
       `actor work per call, ${inFlight} in flight, ${waiting} waiting`,
       `${cost.toFixed(2)} µs`,
-      `at most 2 µs; ${(cost / base).toFixed(2)} × the first row`,
+      `at most 2 µs; ${(cost / base).toFixed(2)} × the first row; ${(median(plain) / 1_000).toFixed(2)} µs without its journal`,
     );
   }
   row(

@@ -71,7 +71,9 @@ const callIdentity = callRowState
 export type CallIdentity = z.infer<typeof callIdentity>;
 
 const common = {
-  /** From 1, without gaps but where `dropped` says so. */
+  /** Which process of several that have written to one place: 1 to 64 characters. Absent in memory. */
+  run: z.string('a text').min(1, 'a text that is not empty').max(64, 'at most 64 characters').optional(),
+  /** From 1 in each run, without gaps but where `dropped` says so. */
   seq: z.int('a whole number').positive('at least 1'),
   /** Epoch milliseconds. */
   at: amount,

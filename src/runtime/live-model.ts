@@ -375,6 +375,7 @@ export class LiveModel implements CallOwner, ExecutorObserver {
     return new Journal({
       size,
       now: () => this.clock.now(),
+      calls: () => this.actor.dispatcher.size,
       actor: () => ({
         modelId: this.id,
         limits: this.actor.dispatcher.limits,
@@ -383,7 +384,7 @@ export class LiveModel implements CallOwner, ExecutorObserver {
         rows: [...this.actor.dispatcher.rows()],
       }),
       requestOf: requests
-        ? (row, now) => writeRequest(row.handle as ApiCalling, now, this.#named.has(row.id))
+        ? (row, queuedAt) => writeRequest(row.handle as ApiCalling, queuedAt, this.#named.has(row.id))
         : undefined,
     });
   }

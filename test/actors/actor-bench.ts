@@ -43,10 +43,13 @@ export class ActorBench {
     this.clock = new VirtualClock(startAt);
     this.#settings = settings;
     this.#recorder = new Recorder({
-      record: (entry) => {
+      recorded: () => {
+        const { tape } = this.#recorder;
+        const entry = tape.entry(tape.length - 1);
         this.entries.push(entry);
         if (entry.type !== 'snapshot') this.states.set(entry.seq, JSON.stringify(this.dispatcher.write()));
       },
+      turned: () => {},
     });
     const note = (text: string): number => this.effects.push(`${this.clock.now()} ${text}`);
     this.#actor = createActor(modelMachine, {

@@ -1,0 +1,137 @@
+import type { Failure } from '../schemas/failure.ts';
+import type { CallIdentity, JournalEntry } from '../schemas/journal.ts';
+import type { DispatcherEvent } from './dispatcher-events.ts';
+
+/** What is recorded of an event beside the event. */
+export interface Heard {
+  /** Epoch milliseconds. */
+  readonly at: number;
+  /** Who its call is, where the journal speaks of it for the first time: only the id where there is nothing else to say. */
+  readonly who: CallIdentity | string | null;
+  /** See `answers` of an entry; null where all said no. */
+  readonly answers: readonly (number | boolean)[] | null;
+}
+
+/** The events that come with every call. */
+const kinds = ['call.submit', 'call.sent', 'call.answer', 'call.settle', 'call.hook', 'clock.tick'] as const;
+const kind = Object.fromEntries(kinds.map((name, index) => [name, index])) as Record<(typeof kinds)[number], number>;
+/** Stands for all other entries, which are kept as the objects they are. */
+const whole = kinds.length;
+
+/**
+ * A piece of a journal as it is recorded: columns instead of objects. An entry then leaves nothing behind that the collector of garbage would
+ * have to carry from place to place; it becomes an object when somebody reads it.
+ */
+export class Tape {
+  /** Number of its first entry. */
+  readonly firstSeq: number;
+  readonly #kinds: Uint8Array;
+  readonly #ats: Float64Array;
+  readonly #calls: Uint32Array;
+  /** NaN stands for null. */
+  readonly #tokens: Float64Array;
+  readonly #flags: Uint8Array;
+  /** Who, a failure, or a whole entry. */
+  readonly #values: unknown[];
+  readonly #answers: (Heard['answers'] | undefined)[];
+  #length = 0;
+
+  constructor(firstSeq: number, capacity: number) {
+    this.firstSeq = firstSeq;
+    this.#kinds = new Uint8Array(capacity);
+    this.#ats = new Float64Array(capacity);
+    this.#calls = new Uint32Array(capacity);
+    this.#tokens = new Float64Array(capacity);
+    this.#flags = new Uint8Array(capacity);
+    this.#values = new Array(capacity);
+    this.#answers = new Array(capacity);
+  }
+
+  get length(): number {
+    return this.#length;
+  }
+
+  get isFull(): boolean {
+    return this.#length === this.#kinds.length;
+  }
+
+  /** Adds an event of one of {@link kinds}. @returns False for any other, which is to be added as a whole. */
+  hear(event: DispatcherEvent, heard: Heard): boolean {
+    const index = this.#length;
+    switch (event.type) {
+      case 'call.submit':
+        this.#values[index] = heard.who;
+        break;
+      case 'call.sent':
+      case 'call.answer':
+        break;
+      case 'call.settle':
+        this.#values[index] = event.failure;
+        this.#tokens[index] = event.tokens ?? Number.NaN;
+        this.#flags[index] = event.isDelivered === true ? 1 : 0;
+        break;
+      case 'call.hook':
+        this.#flags[index] = event.isRunning ? 1 : 0;
+        break;
+      case 'clock.tick':
+        this.#begin(kind['clock.tick'], heard);
+        return true;
+      default:
+        return false;
+    }
+    if (heard.who !== null && event.type !== 'call.submit') return false;
+    this.#calls[index] = event.row.journalNumber;
+    this.#begin(kind[event.type], heard);
+    return true;
+  }
+
+  /** Adds an entry, which must have the next number and is not to be changed any more. */
+  add(entry: JournalEntry): void {
+    this.#values[this.#length] = entry;
+    this.#kinds[this.#length] = whole;
+    this.#length += 1;
+  }
+
+  /** The entry at an index from 0 to below `length`. */
+  entry(index: number): JournalEntry {
+    const name = kinds[this.#kinds[index] ?? whole];
+    if (name === undefined) return this.#values[index] as JournalEntry;
+    const common = { seq: this.firstSeq + index, at: this.#ats[index] as number };
+    const answers = this.#answers[index] ?? null;
+    const told = answers === null ? {} : { answers: [...answers] };
+    if (name === 'clock.tick') return { ...common, type: name, ...told };
+    const call = this.#calls[index] as number;
+    const flag = this.#flags[index] === 1;
+    switch (name) {
+      case 'call.submit': {
+        const who = this.#values[index] as Heard['who'];
+        if (who === null) return { ...common, type: name, call, ...told };
+        return { ...common, type: name, call, who: typeof who === 'string' ? { id: who } : who, ...told };
+      }
+      case 'call.settle': {
+        const tokens = this.#tokens[index] as number;
+        return {
+          ...common,
+          type: name,
+          call,
+          failure: this.#values[index] as Failure | null,
+          tokens: Number.isNaN(tokens) ? null : tokens,
+          ...(flag ? { is_delivered: true as const } : {}),
+          ...told,
+        };
+      }
+      case 'call.hook':
+        return { ...common, type: name, call, is_running: flag, ...told };
+      default:
+        return { ...common, type: name, call, ...told };
+    }
+  }
+
+  #begin(kindNumber: number, { at, answers }: Heard): void {
+    const index = this.#length;
+    this.#kinds[index] = kindNumber;
+    this.#ats[index] = at;
+    if (answers !== null) this.#answers[index] = answers;
+    this.#length = index + 1;
+  }
+}

@@ -119,6 +119,8 @@ export interface Endpoint {
   readonly isCli: boolean;
   /** True for one that another process runs. */
   readonly isElsewhere?: boolean;
+  /** True for one that hands calls to an iModel elsewhere, which has spans of its own for them. */
+  readonly isRelay?: boolean;
   /** What a request may hold; null when everything passes. */
   readonly requestOptions: z.ZodType | null;
   /** What this kind of endpoint can bear when its user says nothing. @defaultValue queue 100, no limit on concurrency */

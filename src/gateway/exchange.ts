@@ -110,6 +110,7 @@ function callOptionsOf(request: FastifyRequest, queueTimeoutMs: number): CallOpt
   const asked = fromHeaders(headers);
   return {
     ...asked,
+    ...request.trace,
     callId: asked.callId ?? randomUUID(),
     queueTimeoutMs: Math.min(asked.queueTimeoutMs ?? queueTimeoutMs, queueTimeoutMs),
   };

@@ -22,6 +22,7 @@ import { addModelList } from './model-list.ts';
 import { responses } from './responses.ts';
 import { createServer } from './server.ts';
 import { findModel, refuseUnknown, type Target, targetOf } from './target.ts';
+import { addTraces } from './traces.ts';
 
 /** What a gateway is the front door of: a runtime, or anything with iModels. */
 export interface GatewayHost {
@@ -96,6 +97,7 @@ export async function startGateway(
   const address = settings.host ?? '127.0.0.1';
   refuseOpenDoor(address);
   const { server, stop } = await createServer(settings, onError);
+  addTraces(server);
   addHealth(server, host);
   const directory = new Directory(host.bus ?? null, { inboxPrefix, isHere: (id) => host.models.has(id) });
   addModelList(server, host, directory);

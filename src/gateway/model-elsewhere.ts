@@ -86,6 +86,7 @@ function isFile(value: unknown): boolean {
 class RemoteModelEndpoint implements Endpoint {
   readonly config: EndpointConfig;
   readonly isCli: boolean;
+  readonly isRelay = true;
   readonly requestOptions: z.ZodType | null;
   readonly transportFields = [optionsField];
   readonly stopGraceMs = stopGraceMs;

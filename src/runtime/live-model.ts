@@ -359,9 +359,10 @@ export class LiveModel implements CallOwner, ExecutorObserver {
   /** Begins the span of a call where traces are collected; what the call causes belongs to it, or to its caller's. */
   #follow(call: ApiCalling, options: CallOptions, isElsewhere: boolean): void {
     call.trace = namedTrace(options) ?? call.trace;
+    const { id: modelId, endpoint } = this;
+    if (endpoint.isRelay === true) return;
     const { caller = '' } = options;
     const parent = call.trace ?? (isElsewhere ? null : undefined);
-    const { id: modelId, endpoint } = this;
     call.span = CallSpan.begin({ call, modelId, caller, endpoint, content: this.#traceContent, parent });
     if (call.span !== null) call.trace = call.span.headers;
   }

@@ -69,6 +69,8 @@ export const modelEvent = z.object({
   duration_ms: z.number().optional(),
   /** On `hook`; `failure` says what it threw. */
   hook: hookReport.optional(),
+  /** On `post_invocation`, where prices are known: US dollars. */
+  cost_usd: z.number().optional(),
   usage: z.object({ input_tokens: z.number(), output_tokens: z.number(), total_tokens: z.number() }).optional(),
 });
 

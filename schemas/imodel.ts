@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { type FailureCode, failureCodes } from './failure.ts';
 import { hookPoints } from './hook.ts';
+import { price, priceTable } from './prices.ts';
 
 const positiveInteger = z.number().int('a whole number').min(1, 'at least 1');
 
@@ -37,6 +38,14 @@ export const breakerOptions = z.strictObject({
   halfOpenMaxCalls: positiveInteger.optional(),
   /** Failures that say nothing about the vendor's health. */
   excludeCodes: z.array(failureCode).optional(),
+});
+
+/** How long earlier answers are used again, and how many are kept. */
+export const cacheOptions = z.strictObject({
+  /** Seconds. @defaultValue 300 */
+  ttl: z.number('a number').positive('above 0').optional(),
+  /** Bytes of answers, as JSON; those unused longest go first. @defaultValue 67,108,864 (64 MiB) */
+  maxBytes: positiveInteger.optional(),
 });
 
 const askedHook = {
@@ -146,6 +155,13 @@ export const modelOptions = z.object({
   traceContent: z.boolean('true or false').optional(),
   /** What is written down of what the actor hears; null for nothing. @defaultValue the latest entries, in memory */
   journal: journalOptions.nullish(),
+  /** What tokens cost: gives calls their `cost`. Fallbacks that are made here have it too. @defaultValue none, and every cost is null */
+  prices: priceTable.nullish(),
+  /**
+   * Answers one-shot calls from earlier answers to the same payload; `{}` for its defaults. A call's own `cache_control: true` or `false` wins,
+   * except at vendors that have a field of that name. @defaultValue none
+   */
+  cache: cacheOptions.nullish(),
 });
 
 /** See {@link modelOptions}. */
@@ -188,7 +204,7 @@ export function toSnakeCase(name: string): string {
 export const ownOptionNames: readonly string[] = [...modelOptionNames, ...Object.keys(endpointOptions.shape)];
 
 /** Options whose own keys change their spelling too. */
-const nestedOptions = { retry: retryOptions, breaker: breakerOptions } as const;
+const nestedOptions = { retry: retryOptions, breaker: breakerOptions, cache: cacheOptions } as const;
 
 /** Names within {@link askedHookOptions}, camelCase; a provider's field of such a name keeps its spelling. */
 export const askedHookNames: readonly string[] = Object.keys(askedHookOptions.options[1].shape);
@@ -196,6 +212,7 @@ export const askedHookNames: readonly string[] = Object.keys(askedHookOptions.op
 const allNames = [
   ...ownOptionNames,
   ...Object.values(nestedOptions).flatMap((schema) => Object.keys(schema.shape)),
+  ...Object.keys(price.shape),
 ] as const;
 const snakeToCamel = new Map<string, string>(allNames.map((name) => [toSnakeCase(name), name]));
 const camelToSnake = new Map<string, string>(allNames.map((name) => [name, toSnakeCase(name)]));
@@ -225,6 +242,10 @@ function renameKeys(
       if (key === 'fallbacks' && Array.isArray(value)) return [key, value.map(inner)];
       if (key === 'hooks' && Array.isArray(value)) {
         return [key, value.map((hook) => (isRecord(hook) ? renameKeys(hook, hookNames, hookNames) : hook))];
+      }
+      // Its own keys are names of models.
+      if (key === 'prices' && isRecord(value)) {
+        return [key, Object.fromEntries(Object.entries(value).map(([model, entry]) => [model, inner(entry)]))];
       }
       return [names.get(key) ?? key, key in nestedOptions ? inner(value) : value];
     }),

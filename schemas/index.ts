@@ -43,6 +43,8 @@ export {
 } from './hook.ts';
 export type { AskedHookOptions, CallOptions, CloseOptions, ModelOptions } from './imodel.ts';
 export { askedHookOptions, callOptions, endpointOptions, modelId, modelOptions, writtenOptions } from './imodel.ts';
+export type { Price, PriceTable } from './prices.ts';
+export { price, priceTable } from './prices.ts';
 export type { ModelDict } from './snapshot.ts';
 export { dictVersion, modelDict } from './snapshot.ts';
 export type { ModelState } from './state.ts';

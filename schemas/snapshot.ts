@@ -109,6 +109,10 @@ export const modelDictOptions = z.strictObject({
   breaker_exclude_codes: z.array(text).optional(),
   /** The hooks on the bus that it asks, with their keys in snake_case. */
   hooks: z.array(fields).optional(),
+  /** What tokens cost, by model; keys of the entries in snake_case. */
+  prices: fields.optional(),
+  /** How long answers are used again; keys in snake_case. None of them is in a dict. */
+  cache: fields.optional(),
   idle_timeout: seconds.optional(),
   passthrough: z.boolean('true or false').optional(),
   trace_vendor: z.boolean('true or false').optional(),

@@ -18,6 +18,7 @@ import { takeOverrides } from './hooks/overrides.ts';
 import { asRegistry, type HookRegistry } from './hooks/registry.ts';
 import type { CopyOptions, IModelFunctions, IModelOptions } from './imodel-options.ts';
 import { ApiCalling, type PreparedRequest } from './runtime/api-calling.ts';
+import { Caching } from './runtime/caching.ts';
 import { checked, checkedCallOptions, clonedMetadata, refuseNoRequest } from './runtime/checked.ts';
 import { ChunkBuffer, discardingSink } from './runtime/chunk-buffer.ts';
 import { createId } from './runtime/create-id.ts';
@@ -33,6 +34,9 @@ import { resolveEndpoint, splitOptions } from './runtime/resolve-endpoint.ts';
 import { type ServedModel, serveModel } from './runtime/serve.ts';
 import { systemClock } from './runtime/system-clock.ts';
 import { type ToDictOptions, writeModel, writeModelText } from './runtime/write-model.ts';
+import { contextWindowOf } from './tokens/context-windows.ts';
+import { estimateTokens } from './tokens/estimate.ts';
+import { TokenBudget } from './tokens/token-budget.ts';
 
 /** What travels beside the body of most calls. */
 const noTransport: Fields = Object.freeze({});
@@ -83,7 +87,7 @@ export class iModel implements AsyncDisposable {
     this.endpoint = resolveEndpoint(settings, functions, provider);
     this.hookRegistry = asRegistry(functions.hookRegistry);
     this.exitHook = settings.exitHook ?? false;
-    this.fallbacks = this.#fallbacks(functions);
+    this.fallbacks = this.#fallbacks(functions, settings);
     this.#live = new LiveModel({
       id: this.id,
       endpoint: this.endpoint,
@@ -98,6 +102,8 @@ export class iModel implements AsyncDisposable {
       },
       prepare: (request) => this.#prepare(request),
       random: Math.random,
+      prices: settings.prices ?? null,
+      caching: new Caching(this.endpoint, settings.cache, clock),
       journal: settings.journal === null ? null : (settings.journal ?? {}),
       clock,
       traceContent: settings.traceContent,
@@ -242,6 +248,24 @@ export class iModel implements AsyncDisposable {
     return this.endpoint.requestOptions;
   }
 
+  /** Tokens it takes, prompt and answer together: the option `contextWindow`, else what the built-in table says of its name, else 128,000. */
+  get contextWindow(): number {
+    const { provider, contextWindow } = this.endpoint.config;
+    return contextWindowOf(this.modelName, { provider, override: contextWindow });
+  }
+
+  /**
+   * How much of {@link contextWindow} a call will take: an estimate of its prompt, and the longest answer that it allows.
+   *
+   * Before `loadTokenizer()` has loaded the tokenizer, texts are estimated by their length.
+   *
+   * @throws IModelError `invalid_request` for a request that this iModel would not take.
+   */
+  tokenBudget(request: Fields | ApiCalling): TokenBudget {
+    const payload = request instanceof ApiCalling ? request.payload : this.createApiCalling(request).payload;
+    return new TokenBudget(estimateTokens(payload), this.contextWindow, this.modelName);
+  }
+
   /** The agent session that the next call resumes; null when there is none. */
   get providerSessionId(): string | null {
     const { sessionId: kept } = this.endpoint;
@@ -304,9 +328,10 @@ export class iModel implements AsyncDisposable {
     checkedCallOptions(options);
     refuseNoRequest(request);
     const { request: own, overrides } = takeOverrides(request);
-    const { payload, transport, body } = this.#prepare(own);
+    const { payload, transport, body, isCached } = this.#prepare(own);
     const callClass = callClassOf(overrides);
     const call = this.#live.createCall(payload, transport, options.callId, undefined, callClass);
+    call.isCached = isCached;
     if (overrides !== null) this.#live.hooks.attach(call, overrides);
     if (this.fallbacks.length > 0 || this.#live.hooks.onBus?.showsRequests === true)
       call.request = structuredClone(body);
@@ -420,8 +445,8 @@ export class iModel implements AsyncDisposable {
     return this.close();
   }
 
-  /** The models that stand in for this one; those that are made here share its clock, its bus and its environment. */
-  #fallbacks({ fallbacks = [], clock, env, bus }: IModelFunctions): iModel[] {
+  /** The models that stand in for this one; those that are made here share its clock, its bus, its environment and its prices. */
+  #fallbacks({ fallbacks = [], clock, env, bus }: IModelFunctions, { prices }: ModelOptions): iModel[] {
     if (!Array.isArray(fallbacks)) {
       const value = printValue(fallbacks);
       throw IModelError.of('config', `Expected \`fallbacks\` to be a list, got ${value}`, {
@@ -432,7 +457,7 @@ export class iModel implements AsyncDisposable {
     return fallbacks.map((fallback) => {
       if (fallback instanceof iModel) return fallback;
       const options: IModelOptions = typeof fallback === 'string' ? { model: fallback } : fallback;
-      const made = new iModel({ clock, env, bus, ...options });
+      const made = new iModel({ clock, env, bus, prices, ...options });
       this.#owned.push(made);
       return made;
     });
@@ -453,7 +478,8 @@ export class iModel implements AsyncDisposable {
   }
 
   /** What an endpoint makes of a request, without what is said of hooks. */
-  #prepare(request: Fields): PreparedRequest {
+  #prepare(given: Fields): PreparedRequest {
+    const { request, isCached } = this.#live.caching.take(given);
     let transport = noTransport;
     let body = request;
     for (const name of this.endpoint.transportFields) {
@@ -466,7 +492,7 @@ export class iModel implements AsyncDisposable {
       if (body.resume === undefined && body.session_id === undefined)
         body = { ...body, resume: this.providerSessionId };
     }
-    return { payload: this.endpoint.prepare(body), transport, body };
+    return { payload: this.endpoint.prepare(body), transport, body, isCached };
   }
 
   /** Makes a call once those have been asked who are to be asked before its creation. */

@@ -25,6 +25,7 @@ export type {
   HookPoint,
 } from '../schemas/hook.ts';
 export type { CallOptions, CloseOptions } from '../schemas/imodel.ts';
+export type { Price, PriceTable } from '../schemas/prices.ts';
 export type { ModelDict } from '../schemas/snapshot.ts';
 export type { ModelState } from '../schemas/state.ts';
 export type { ControlRequest } from '../schemas/wire.ts';
@@ -90,6 +91,7 @@ export { matchEndpoint } from './providers/match.ts';
 export { ApiCalling } from './runtime/api-calling.ts';
 export type { CallTiming } from './runtime/call-dict.ts';
 export { loadConfig } from './runtime/load-config.ts';
+export { loadPrices } from './runtime/load-prices.ts';
 export type { ShutdownOptions, ShutdownReport } from './runtime/manager.ts';
 export { iModelManager } from './runtime/manager.ts';
 export type { ModelStream } from './runtime/model-stream.ts';
@@ -102,4 +104,9 @@ export type { Runtime, RuntimeConfig, RuntimeOptions } from './runtime/runtime.t
 export { createRuntime } from './runtime/runtime.ts';
 export type { ServedModel } from './runtime/serve.ts';
 export type { ToDictOptions } from './runtime/write-model.ts';
-export type { Price, PriceTable } from './tokens/prices.ts';
+export type { WindowQuestion } from './tokens/context-windows.ts';
+export { contextWindowOf } from './tokens/context-windows.ts';
+export { loadTokenizer } from './tokens/encoding.ts';
+export { estimateTokens } from './tokens/estimate.ts';
+export type { ModelTable } from './tokens/model-table.ts';
+export { TokenBudget } from './tokens/token-budget.ts';

@@ -2,7 +2,7 @@ import type { ToolUse } from '../../schemas/chunk.ts';
 import { IModelError } from '../errors.ts';
 import { ApiCalling } from '../runtime/api-calling.ts';
 import { RemoteCall } from '../runtime/remote-call.ts';
-import { faint, formatDuration, formatUsage } from './format.ts';
+import { faint, formatCost, formatDuration, formatUsage } from './format.ts';
 
 /** The call inside an error that `invoke` or a stream threw; undefined for errors without one. */
 export function callOf(error: unknown): ApiCalling | RemoteCall | undefined {
@@ -28,6 +28,7 @@ export function printSummary(call: ApiCalling | RemoteCall): void {
     call.status,
     ...(call.duration === null ? [] : [formatDuration(call.duration * 1_000)]),
     ...(call.usage === null ? [] : [formatUsage(call.usage)]),
+    ...(call.cost === null ? [] : [formatCost(call.cost)]),
     ...(call.finishReason === null || call.finishReason === 'stop' ? [] : [`ended by ${call.finishReason}`]),
   ];
   process.stderr.write(`${faint(parts.join(', '), process.stderr)}\n`);

@@ -13,6 +13,11 @@ export function formatUsage(usage: Pick<Usage, 'inputTokens' | 'outputTokens'>):
   return `${usage.inputTokens} + ${usage.outputTokens} tokens`;
 }
 
+/** US dollars, small amounts with the digits that matter: `$0.00042`, `$1.27`. */
+export function formatCost(usd: number): string {
+  return `$${usd >= 0.1 || usd === 0 ? usd.toFixed(2) : Number(usd.toPrecision(2)).toFixed(Math.min(8, 1 - Math.floor(Math.log10(usd))))}`;
+}
+
 /** The time of day of an instant, to the millisecond, local. */
 export function formatTime(at: number): string {
   const date = new Date(at);

@@ -78,6 +78,8 @@ export interface EndpointReply {
   readonly view: AnswerView;
   /** The agent session this call belongs to, for endpoints that keep sessions. */
   readonly sessionId?: string;
+  /** What it cost in US dollars, where that is not for the iModel's own prices to say; null when nobody knows. */
+  readonly cost?: number | null;
 }
 
 /** What an endpoint is, in the reference's words; written into dicts. Holds no key. */
@@ -154,10 +156,12 @@ export interface Endpoint {
   run(job: EndpointJob): Promise<EndpointReply>;
 
   /**
-   * Names what a one-shot payload asks of whom, for response caches: method, URL, payload and a hash of the key. Null when answers must not
-   * be reused. Absent where nothing can be.
+   * Names what a one-shot call asks of whom, for response caches: method, URL, payload and a hash of the key. Null when answers must not be
+   * reused. Absent where nothing can be.
+   *
+   * @throws IModelError `missing_api_key`, as {@link run} would.
    */
-  cacheKey?(payload: Fields): string | null;
+  cacheKey?(payload: Fields, transport: Fields): string | null;
 
   /** Frees pooled connections and child processes. */
   close(): Promise<void>;

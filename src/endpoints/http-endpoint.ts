@@ -14,7 +14,11 @@ import { idempotencyKey } from './idempotency-key.ts';
 import { type Protocol, type SideRequests, VendorFault } from './protocol.ts';
 import { checkRequest } from './request-check.ts';
 import { StreamReader } from './stream-reader.ts';
+import { withUsageNote } from './usage-note.ts';
 import { errorWithoutSecret, withoutSecret } from './without-secret.ts';
+
+/** Asks for {@link withUsageNote}. No vendor sees it. */
+const usageNote = 'include_token_usage_to_model';
 
 /** A key and where it came from. */
 export interface ResolvedKey {
@@ -79,14 +83,15 @@ export class HttpEndpoint implements Endpoint {
 
   prepare(request: Fields): Fields {
     const { protocol, reservedFields, onWarning } = this.#settings;
-    const { passthrough = this.#settings.passthrough } = request;
-    const fields = withoutField(request, 'passthrough');
+    const { passthrough = this.#settings.passthrough, [usageNote]: tellsUsage } = request;
+    const fields = withoutField(withoutField(request, 'passthrough'), usageNote);
     const merged = mergeFields(this.config.kwargs, protocol.accept?.(fields) ?? fields);
     const checked = checkRequest(protocol.schema, merged, {
       passthrough: passthrough === true,
       ...(reservedFields && { reservedFields }),
     });
-    const payload = protocol.toWire(withoutNames(checked, this.transportFields), {
+    const noted = tellsUsage === true && this.config.requiresTokens ? withUsageNote(checked, this.config) : checked;
+    const payload = protocol.toWire(withoutNames(noted, this.transportFields), {
       streaming: checked.stream === true,
       provider: this.config.provider,
       warn: (message) => onWarning?.(message),
@@ -98,8 +103,9 @@ export class HttpEndpoint implements Endpoint {
     return this.config.requiresTokens ? estimateTokens(payload) : 0;
   }
 
-  cacheKey(payload: Fields): string | null {
-    if (this.transportFields.length > 0) return null;
+  cacheKey(payload: Fields, transport: Fields): string | null {
+    // What travels beside the body is a file, or something to be done besides answering.
+    if (Object.keys(transport).length > 0) return null;
     const { key } = this.#settings.resolveKey();
     const asked = JSON.stringify([this.config.method, this.#origin + this.#path, payload]);
     return createHash('sha256')

@@ -1,18 +1,26 @@
-import type { Endpoint, EndpointConfig, EndpointJob, EndpointReply, Fields } from './endpoint.ts';
+import type { Endpoint, EndpointJob, EndpointReply, Fields } from './endpoint.ts';
 import { LimitedCache, type LimitedCacheOptions } from './limited-cache.ts';
 
 /** How long and how much a {@link ResponseCache} keeps. */
 export type ResponseCacheOptions = LimitedCacheOptions;
 
+/** What of a call its answer depends on. */
+export type CacheQuestion = Pick<EndpointJob, 'payload' | 'transport'>;
+
+const nothing = { inputTokens: 0, outputTokens: 0, totalTokens: 0 };
+
 /**
- * Answers of one-shot calls, to be used again for the same payload to the same URL with the same key. Streams and failures are not kept.
+ * Answers of one endpoint's one-shot calls, to be used again for the same payload to the same URL with the same key. Streams and failures are
+ * not kept, nor is anything of calls with files.
  *
- * A hit is a copy: changing it changes no later hit.
+ * A hit is a copy: changing it changes no later hit. Its response is the vendor's own; its usage is 0, since nothing was used.
  */
 export class ResponseCache {
+  readonly #endpoint: Endpoint;
   readonly #replies: LimitedCache<EndpointReply>;
 
-  constructor(options: ResponseCacheOptions = {}) {
+  constructor(endpoint: Endpoint, options: ResponseCacheOptions = {}) {
+    this.#endpoint = endpoint;
     this.#replies = new LimitedCache(options);
   }
 
@@ -26,75 +34,43 @@ export class ResponseCache {
     return this.#replies.sizeBytes;
   }
 
-  /** The answer kept for a payload of this endpoint; null when there is none, or it is too old. */
-  find(endpoint: Endpoint, payload: Fields): EndpointReply | null {
-    const key = endpoint.cacheKey?.(payload) ?? null;
-    return key === null ? null : this.#replies.get(key);
+  /** The answer kept for a call; null when there is none, or it is too old. Never throws. */
+  find(question: CacheQuestion): EndpointReply | null {
+    const key = this.#keyOf(question);
+    const reply = key === null ? null : this.#replies.get(key);
+    if (reply === null || reply.view.usage === null) return reply;
+    return { ...reply, view: { ...reply.view, usage: nothing } };
   }
 
-  /** Keeps an answer. One that is larger than the whole cache, or cannot be copied, is not kept. */
-  keep(endpoint: Endpoint, payload: Fields, reply: EndpointReply): void {
-    const key = endpoint.cacheKey?.(payload) ?? null;
-    if (key !== null) this.#replies.set(key, reply);
+  /** Runs a one-shot call unless its answer is kept; keeps the answer of one that was run. */
+  async run(job: EndpointJob): Promise<EndpointReply> {
+    const found = this.find(job);
+    if (found !== null) return found;
+    const reply = await this.#endpoint.run(job);
+    const key = this.#keyOf(job);
+    if (key !== null) this.#keep(key, reply);
+    return reply;
   }
 
   /** Forgets everything. */
   clear(): void {
     this.#replies.clear();
   }
-}
 
-/**
- * An endpoint that answers one-shot calls from a cache where it can. A hit calls neither `sent` nor the vendor. Whoever counts rate units asks
- * {@link ResponseCache.find} first, and so takes none for a hit.
- */
-export class CachedEndpoint implements Endpoint {
-  readonly #endpoint: Endpoint;
-  readonly cache: ResponseCache;
-
-  constructor(endpoint: Endpoint, cache: ResponseCache) {
-    this.#endpoint = endpoint;
-    this.cache = cache;
+  #keyOf({ payload, transport }: { readonly payload: Fields; readonly transport: Fields }): string | null {
+    try {
+      return this.#endpoint.cacheKey?.(payload, transport) ?? null;
+    } catch {
+      // There is no key for the vendor: the call itself will say so.
+      return null;
+    }
   }
 
-  get config(): EndpointConfig {
-    return this.#endpoint.config;
-  }
-
-  get isCli(): boolean {
-    return this.#endpoint.isCli;
-  }
-
-  get requestOptions(): Endpoint['requestOptions'] {
-    return this.#endpoint.requestOptions;
-  }
-
-  get transportFields(): readonly string[] {
-    return this.#endpoint.transportFields;
-  }
-
-  prepare(request: Fields): Fields {
-    return this.#endpoint.prepare(request);
-  }
-
-  estimateTokens(payload: Fields): number {
-    return this.#endpoint.estimateTokens(payload);
-  }
-
-  cacheKey(payload: Fields): string | null {
-    return this.#endpoint.cacheKey?.(payload) ?? null;
-  }
-
-  async run(job: EndpointJob): Promise<EndpointReply> {
-    if (job.sink !== null) return this.#endpoint.run(job);
-    const hit = this.cache.find(this.#endpoint, job.payload);
-    if (hit !== null) return hit;
-    const reply = await this.#endpoint.run(job);
-    this.cache.keep(this.#endpoint, job.payload, reply);
-    return reply;
-  }
-
-  close(): Promise<void> {
-    return this.#endpoint.close();
+  #keep(key: string, reply: EndpointReply): void {
+    try {
+      this.#replies.set(key, reply);
+    } catch {
+      // It holds what cannot be copied.
+    }
   }
 }

@@ -1,8 +1,9 @@
 import { usageFromWire } from '../../schemas/call.ts';
 import type { HookAnswerAt, HookAskAt } from '../../schemas/hook.ts';
+import type { PriceTable } from '../../schemas/prices.ts';
 import type { Bus } from '../bus/bus.ts';
 import { IModelError, printValue } from '../errors.ts';
-import { costOf, type PriceTable } from '../tokens/prices.ts';
+import { costOf } from '../tokens/prices.ts';
 import { type OnHookOptions, onHook } from './on-hook.ts';
 
 /** Reservations of calls whose end was never heard are given back after this, in milliseconds. */

@@ -1,7 +1,7 @@
 import { statusOf } from '../../actors/call.ts';
 import type { CallRow } from '../../actors/call-row.ts';
 import type { CallDict, CallStatus, WireCall } from '../../schemas/call.ts';
-import type { FinishReason, ToolUse, Usage } from '../../schemas/chunk.ts';
+import type { AnswerView, FinishReason, ToolUse, Usage } from '../../schemas/chunk.ts';
 import type { Failure } from '../../schemas/failure.ts';
 import type { CallOutcome } from '../../schemas/hook.ts';
 import type { LiveCall } from '../../schemas/live-state.ts';
@@ -10,11 +10,14 @@ import { IModelError } from '../errors.ts';
 import type { CallHooks } from '../hooks/call-hooks.ts';
 import type { ChunkOutlet } from '../hooks/chunk-outlet.ts';
 import type { CallSpan } from '../telemetry/call-span.ts';
+import { addSpending, nothingSpent, type Spending } from '../tokens/spending.ts';
 import { type CallTiming, writeCallDict, writeWireCall } from './call-dict.ts';
 import type { CallEntry } from './call-entry.ts';
 
 /** Groups of errors stop growing here. */
 const maxErrors = 100;
+
+const emptyView: AnswerView = { text: '', thinking: '', toolUses: [], finishReason: null, usage: null };
 
 /** What a call needs of the iModel that made it. @internal */
 export interface CallOwner {
@@ -26,6 +29,8 @@ export interface CallOwner {
   renew(call: ApiCalling, payload: Fields, transport: Fields, metadata: Record<string, unknown>): ApiCalling;
   /** What a call would be sent with for this request. @throws IModelError `invalid_request` */
   prepare(request: Fields): PreparedRequest;
+  /** What the usage of an attempt cost, in US dollars; null when that is not known. */
+  costOf(call: ApiCalling, usage: Usage | null): number | null;
 }
 
 /** A request as its endpoint has taken it. @internal */
@@ -36,6 +41,8 @@ export interface PreparedRequest {
   readonly transport: Fields;
   /** The request without what travels beside the body. */
   readonly body: Fields;
+  /** Whether an earlier answer will do. */
+  readonly isCached: boolean;
 }
 
 /** How an outcome is written. @internal */
@@ -80,6 +87,8 @@ export class ApiCalling {
   outlet: ChunkOutlet | null = null;
   /** What runs before and after it; null for most calls. @internal */
   hooks: CallHooks | null = null;
+  /** Whether an earlier answer will do. @internal */
+  isCached = false;
   /** What runs for it at the moment. @internal */
   entry: CallEntry | null = null;
   /** Where its caller waits for the outcome, and how it is written there; null for calls that did not come over a bus. @internal */
@@ -99,6 +108,8 @@ export class ApiCalling {
   #metadata: Record<string, unknown> | null;
   #row: CallRow | null = null;
   #reply: EndpointReply | null = null;
+  /** What attempts have used of which nothing came. */
+  #spentBefore: Spending = nothingSpent;
   // Epoch milliseconds, -1 while it has not happened: a virtual clock may well stand at 0.
   #firstChunkAt = -1;
   #endedAt = -1;
@@ -172,27 +183,32 @@ export class ApiCalling {
 
   /** The answer's text, whoever the vendor; empty when there is none. */
   get text(): string {
-    return this.#settled?.view.text ?? '';
+    return this.#view.text;
   }
 
   /** The reasoning the vendor showed. */
   get thinking(): string {
-    return this.#settled?.view.thinking ?? '';
+    return this.#view.thinking;
   }
 
   /** The tools the model asked for. */
   get toolUses(): readonly ToolUse[] {
-    return this.#settled?.view.toolUses ?? [];
+    return this.#view.toolUses;
   }
 
   /** Why the model stopped; null when it did not finish or has no such word. */
   get finishReason(): FinishReason | null {
-    return this.#settled?.view.finishReason ?? null;
+    return this.#view.finishReason;
   }
 
-  /** What the vendor reported to have been used. */
+  /** What was reported to have been used, by all attempts and stand-ins together. */
   get usage(): Usage | null {
-    return this.#settled?.view.usage ?? null;
+    return this.#spending.usage;
+  }
+
+  /** What that cost in US dollars, by the option `prices`; null while the usage or a price is not known. */
+  get cost(): number | null {
+    return this.#spending.cost;
   }
 
   /** Why the call did not complete, as data; null when it did or has not ended. */
@@ -275,6 +291,7 @@ export class ApiCalling {
     metadata.original = { id: this.id, created_at: this.createdAt };
     const fresh = this.#owner.renew(this, structuredClone(this.payload), { ...this.transport }, metadata);
     fresh.hooks = this.hooks?.renew() ?? null;
+    fresh.isCached = this.isCached;
     return fresh;
   }
 
@@ -285,7 +302,7 @@ export class ApiCalling {
 
   /** The ended call as it travels over a bus. @internal */
   toWire(): WireCall {
-    return writeWireCall(this, this.#metadata, this.#settled?.view ?? null);
+    return writeWireCall(this, this.#metadata, { ...this.#view, usage: this.usage });
   }
 
   /** The dispatcher's row, once submitted. @internal */
@@ -298,9 +315,16 @@ export class ApiCalling {
     this.#row = row;
   }
 
-  /** What the endpoint brought; becomes visible when the call ends. @internal */
+  /** What an attempt brought; becomes visible when the call ends. The usage of earlier ones stays counted. @internal */
   bring(reply: EndpointReply): void {
-    if (!this.ended) this.#reply = reply;
+    if (this.ended) return;
+    if (this.#reply !== null) this.alsoSpent(this.#spentOn(this.#reply));
+    this.#reply = reply;
+  }
+
+  /** What was used for it beside what it brings. @internal */
+  alsoSpent(spending: Spending): void {
+    this.#spentBefore = addSpending(this.#spentBefore, spending);
   }
 
   /** @internal */
@@ -320,17 +344,21 @@ export class ApiCalling {
 
   /** Goes on with another request; what travels beside its body stays unless it is named. @throws IModelError `invalid_request` @internal */
   replaceRequest(request: Fields): void {
-    const { payload, transport, body } = this.#owner.prepare(this.isStreamed ? { ...request, stream: true } : request);
+    const { payload, transport, body, isCached } = this.#owner.prepare(
+      this.isStreamed ? { ...request, stream: true } : request,
+    );
     this.#payload = payload;
     this.#transport = { ...this.#transport, ...transport };
     this.request = body;
+    this.isCached = isCached;
   }
 
   /** Takes on what another call, made for this one, would have sent. @internal */
-  takeOver({ payload, transport, request, metadata, hooks }: ApiCalling): void {
+  takeOver({ payload, transport, request, metadata, hooks, isCached }: ApiCalling): void {
     this.#payload = payload;
     this.#transport = transport;
     this.request = request;
+    this.isCached = isCached;
     this.hooks = hooks;
     Object.assign(this.metadata, metadata);
   }
@@ -356,6 +384,19 @@ export class ApiCalling {
     this.#listeners = null;
     if (Array.isArray(listeners)) for (const listener of listeners) notify(listener, this);
     else if (listeners !== null) notify(listeners, this);
+  }
+
+  get #spending(): Spending {
+    if (!this.ended && this.#outcome === null) return nothingSpent;
+    return this.#reply === null ? this.#spentBefore : addSpending(this.#spentBefore, this.#spentOn(this.#reply));
+  }
+
+  #spentOn({ view: { usage }, cost = this.#owner.costOf(this, usage) }: EndpointReply): Spending {
+    return { usage, cost };
+  }
+
+  get #view(): AnswerView {
+    return this.#settled?.view ?? emptyView;
   }
 
   get #settled(): EndpointReply | null {

@@ -15,8 +15,6 @@ export interface CallTiming {
   readonly endedAt: number | null;
 }
 
-const emptyView: AnswerView = { text: '', thinking: '', toolUses: [], finishReason: null, usage: null };
-
 /**
  * A call as plain data, with exactly the reference's keys.
  *
@@ -36,20 +34,16 @@ export function writeCallDict(call: ApiCalling, metadata: Record<string, unknown
  * An ended call as it travels over a bus.
  *
  * @param metadata - The caller's own notes; null when there are none.
- * @param view - What came of it; null when nothing did.
+ * @param view - What came of it.
  */
-export function writeWireCall(
-  call: ApiCalling,
-  metadata: Record<string, unknown> | null,
-  view: AnswerView | null,
-): WireCall {
+export function writeWireCall(call: ApiCalling, metadata: Record<string, unknown> | null, view: AnswerView): WireCall {
   return {
     id: call.id,
     created_at: call.createdAt,
     metadata: writeMetadata(call, metadata),
     // The bus writes the response; on the memory bus it is passed by reference, as everything is.
     execution: writeExecution(call),
-    ...viewToWire(view ?? emptyView),
+    ...viewToWire(view),
     failure: call.failure,
   };
 }
@@ -69,6 +63,7 @@ function writeMetadata(call: ApiCalling, metadata: Record<string, unknown> | nul
   if (queuedAt !== null && startedAt !== null) timing.wait_ms = startedAt - queuedAt;
   const written: Record<string, unknown> = { lion_class: 'imodel.ApiCalling', timing };
   if (call.attempts > 0) written.attempts = call.attempts;
+  if (call.cost !== null) written.cost_usd = call.cost;
   for (const name in metadata) written[name] ??= writeValue(metadata[name]);
   return written;
 }

@@ -48,7 +48,7 @@ export class CallRun implements EndpointJob, AbortSource {
   }
 
   /** Has an endpoint make the attempt. */
-  on(endpoint: Endpoint): Promise<EndpointReply> {
+  on(endpoint: Pick<Endpoint, 'run'>): Promise<EndpointReply> {
     const attempt = this.call.span?.attempt() ?? null;
     if (attempt === null) return endpoint.run(this);
     this.trace = attempt;

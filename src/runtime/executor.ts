@@ -8,6 +8,7 @@ import type { Endpoint, EndpointReply, UpstreamNote } from '../endpoints/endpoin
 import { IModelError, toFailure } from '../errors.ts';
 import type { ChunkOutlet } from '../hooks/chunk-outlet.ts';
 import type { ApiCalling } from './api-calling.ts';
+import type { Caching } from './caching.ts';
 import type { CallEntry, Running } from './call-entry.ts';
 import { CallRun } from './call-run.ts';
 import type { EndpointStanding } from './endpoint-standing.ts';
@@ -36,6 +37,7 @@ export interface ExecutorOptions {
   readonly endpoint: Endpoint;
   readonly standing: EndpointStanding;
   readonly fallback: FallbackPolicy;
+  readonly caching: Caching;
   readonly clock: Clock;
   readonly observer: ExecutorObserver;
   /** Whether the vendor has asked to be left alone. */
@@ -63,8 +65,9 @@ export class Executor implements DispatcherEffects {
   }
 
   start(row: CallRow): void {
-    const { endpoint, observer, standing, isCooling } = this.#options;
+    const { observer, standing, isCooling } = this.#options;
     const call = callOf(row);
+    const upstream = this.#upstreamOf(call);
     const run = new CallRun(call, {
       withholds: isCooling,
       sent: () => this.#send({ type: 'call.sent', row }),
@@ -83,7 +86,7 @@ export class Executor implements DispatcherEffects {
       this.#follow(
         row,
         run,
-        after(recorded, run, () => run.on(endpoint)),
+        after(recorded, run, () => run.on(upstream)),
         standing,
       );
       return;
@@ -92,7 +95,7 @@ export class Executor implements DispatcherEffects {
     this.#follow(
       row,
       hooked,
-      after(recorded, run, () => hooked.run(endpoint)),
+      after(recorded, run, () => hooked.run(upstream)),
       standing,
     );
   }
@@ -163,6 +166,12 @@ export class Executor implements DispatcherEffects {
     const error = failure === null ? null : errorFor(failure, call.cause ?? entry?.error ?? null);
     call.end(failure, error, this.#options.clock.now());
     this.#options.observer.ended(call);
+  }
+
+  /** Who answers a call: its endpoint, or the cache in front of it. */
+  #upstreamOf(call: ApiCalling): Pick<Endpoint, 'run'> {
+    const { endpoint, caching } = this.#options;
+    return call.isCached && call.sink === null ? caching.cache : endpoint;
   }
 
   /** Runs something for a call and reports how it ended. */

@@ -82,11 +82,14 @@ export class Rescue {
     if (inner === null) return null;
     model.live.submit(inner, this.#options);
     if (this.#stopped !== null) inner.cancel(new IModelError(this.#stopped));
-    const { status, failure, error, response, text, thinking, toolUses, finishReason, usage } = await inner.done;
+    const { status, failure, error, response, text, thinking, toolUses, finishReason, usage, cost } = await inner.done;
     this.#note(model, status, failure);
-    const reply = { response, view: { text, thinking, toolUses, finishReason, usage } };
+    const reply: EndpointReply = { response, view: { text, thinking, toolUses, finishReason, usage }, cost };
     if (failure === null) return reply;
-    if (this.#stopped === null && !this.isDelivered) return null;
+    if (this.#stopped === null && !this.isDelivered) {
+      this.#call.alsoSpent({ usage, cost });
+      return null;
+    }
     const thrown = new IModelError(failure, { cause: error });
     thrown.partial = reply;
     throw thrown;

@@ -33,7 +33,7 @@ export class HookedRun {
   }
 
   /** @throws IModelError what the hook refused the call with, or what the endpoint throws. */
-  async run(endpoint: Endpoint): Promise<EndpointReply> {
+  async run(endpoint: Pick<Endpoint, 'run'>): Promise<EndpointReply> {
     if (this.#hooks.has('pre_invocation')) {
       this.#tell(true);
       try {

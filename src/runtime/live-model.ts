@@ -8,9 +8,11 @@ import { restoreRow } from '../../actors/dispatcher-state.ts';
 import type { DispatcherView } from '../../actors/dispatcher-view.ts';
 import { type ModelRegions, modeOf } from '../../actors/imodel.ts';
 import type { OwnerEvent } from '../../actors/recorder.ts';
+import type { Usage } from '../../schemas/chunk.ts';
 import { type Failure, failureOf } from '../../schemas/failure.ts';
 import type { CallOptions, JournalOptions } from '../../schemas/imodel.ts';
 import type { LiveState } from '../../schemas/live-state.ts';
+import type { PriceTable } from '../../schemas/prices.ts';
 import type { ControlRequest } from '../../schemas/wire.ts';
 import type { Endpoint, Fields, UpstreamNote } from '../endpoints/endpoint.ts';
 import { IModelError, toFailure } from '../errors.ts';
@@ -18,7 +20,9 @@ import { auditFile } from '../hooks/audit-sinks.ts';
 import type { CallClass } from '../hooks/hook.ts';
 import { CallSpan } from '../telemetry/call-span.ts';
 import { namedTrace } from '../telemetry/trace-headers.ts';
+import { costOf } from '../tokens/prices.ts';
 import { ApiCalling, type CallOwner, type PreparedRequest } from './api-calling.ts';
+import type { Caching } from './caching.ts';
 import { EndpointStanding } from './endpoint-standing.ts';
 import { Executor, type ExecutorObserver } from './executor.ts';
 import type { FallbackPolicy } from './fallback.ts';
@@ -42,6 +46,9 @@ export interface LiveModelOptions {
   /** Takes a request as one from a caller. */
   readonly prepare: (request: Fields) => PreparedRequest;
   readonly random: () => number;
+  /** What tokens cost; null when nobody says. */
+  readonly prices: PriceTable | null;
+  readonly caching: Caching;
   /** What is written down of what its actor hears; null for nothing. */
   readonly journal: JournalOptions | null;
   readonly clock: Clock;
@@ -91,6 +98,8 @@ export class LiveModel implements CallOwner, ExecutorObserver {
   readonly #traceContent: boolean | undefined;
   readonly hooks: ModelHooks;
   readonly #prepare: (request: Fields) => PreparedRequest;
+  readonly #prices: PriceTable | null;
+  readonly caching: Caching;
   /** The machine behind it. */
   readonly actor: LiveActor;
   /** Calls whose id their caller chose, and so may ask for. */
@@ -112,9 +121,11 @@ export class LiveModel implements CallOwner, ExecutorObserver {
       fail: (call, error) => this.fail(call, error),
     });
     this.#prepare = options.prepare;
+    this.#prices = options.prices;
+    this.caching = options.caching;
     const { clock, endpoint, limits, resilience, fallback, random, onSession } = options;
     const executor = new Executor({
-      ...{ endpoint, standing: this.standing, fallback, clock, observer: this, onSession },
+      ...{ endpoint, standing: this.standing, fallback, clock, caching: this.caching, observer: this, onSession },
       isCooling: () => this.actor.dispatcher.isCooling,
     });
     this.journal = options.journal && this.#journal(options.journal, resilience);
@@ -174,6 +185,12 @@ export class LiveModel implements CallOwner, ExecutorObserver {
     return this.#prepare(request);
   }
 
+  costOf({ payload: { model } }: ApiCalling, usage: Usage | null): number | null {
+    if (this.#prices === null) return null;
+    const { kwargs, provider } = this.endpoint.config;
+    return costOf(usage, `${provider}/${String(model ?? kwargs.model ?? '')}`, this.#prices);
+  }
+
   /** Ends a call that was never submitted. */
   skip(call: ApiCalling, error: IModelError): void {
     const row = new CallRow({ id: call.id, handle: call });
@@ -215,12 +232,33 @@ export class LiveModel implements CallOwner, ExecutorObserver {
       this.cancel(call, options.signal.reason);
       return;
     }
+    if (this.#answeredBefore(call)) return;
     this.actor.send({ type: 'call.submit', row });
     if (call.status === 'pending') {
       call.span?.queued(this.view().blocked ?? 'turn');
       this.events.call('queued', call);
     }
     if (options.signal !== undefined) this.#watch(call, options.signal);
+  }
+
+  /**
+   * Ends a call whose answer is kept: it needs no turn and no units. One with hooks waits for its turn nevertheless, for they are to be asked
+   * first. @returns Whether it has ended.
+   */
+  #answeredBefore(call: ApiCalling): boolean {
+    const { row } = call;
+    if (row === null || !call.isCached || call.sink !== null || call.hooks !== null || call.outlet !== null)
+      return false;
+    const found = this.regions.life === 'running' ? this.caching.cache.find(call) : null;
+    if (found === null) return false;
+    row.queuedAt = this.clock.now();
+    row.startedAt = row.queuedAt;
+    for (const event of ['call.enqueue', 'call.dispatch', 'call.complete'] as const)
+      row.state = stepCall(row.state, event);
+    call.bring(found);
+    call.end(null, null, row.startedAt);
+    this.events.call('post_invocation', call);
+    return true;
   }
 
   cancel(call: ApiCalling, reason?: unknown): void {

@@ -1,9 +1,11 @@
 import { readFile } from 'node:fs/promises';
+import { dirname, resolve } from 'node:path';
 import type { z } from 'zod';
 import { gatewayConfig, natsConfig, runtimeConfig } from '../../schemas/config.ts';
 import {
   askedHookNames,
   breakerOptions,
+  cacheOptions,
   endpointOptions,
   modelOptions,
   ownOptionNames,
@@ -11,15 +13,17 @@ import {
   toSnakeCase,
   writtenOptions,
 } from '../../schemas/imodel.ts';
+import { price, priceTable } from '../../schemas/prices.ts';
 import { nearest } from '../endpoints/nearest.ts';
 import { IModelError, printValue } from '../errors.ts';
+import { loadPrices } from './load-prices.ts';
 import type { RuntimeConfig } from './runtime.ts';
 
 /** Options that hold code or connections, and so cannot stand in a file. */
 const unwritable = ['streaming_process_func', 'clock', 'env', 'dispatcher', 'on_warning'];
 
 /** Options of an iModel that hold options of their own. */
-const sections = { retry: retryOptions, breaker: breakerOptions } as const;
+const sections = { retry: retryOptions, breaker: breakerOptions, cache: cacheOptions } as const;
 
 const tlsNames = Object.keys(natsConfig.shape.tls.unwrap().shape);
 
@@ -32,6 +36,7 @@ const knownNames: ReadonlySet<string> = new Set([
   ...Object.values(sections).flatMap((schema) => Object.keys(schema.shape)),
   ...Object.keys(gatewayConfig.shape),
   ...askedHookNames,
+  ...Object.keys(price.shape),
 ]);
 
 /**
@@ -76,7 +81,7 @@ export async function parseConfig(text: string, name: string): Promise<RuntimeCo
     return IModelError.of('config', `${where}: ${field === '' ? '' : `${field}: `}${expected}${got}`, { field });
   };
   try {
-    return configFrom(document.toJS() as unknown, refuse);
+    return configFrom(await withPrices(document.toJS() as unknown, dirname(name), refuse), refuse);
   } catch (error) {
     if (IModelError.is(error)) throw error;
     // The parser refuses documents whose aliases multiply without end.
@@ -86,6 +91,22 @@ export async function parseConfig(text: string, name: string): Promise<RuntimeCo
 
 /** Makes the error for a value at a path; `value` is left out where there is nothing to print. */
 type Refuse = (path: readonly string[], expected: string, value?: unknown) => IModelError;
+
+/** Gives each iModel its prices: its own, or those beside `models`. Either may be the path of a file, seen from the folder. */
+async function withPrices(written: unknown, folder: string, refuse: Refuse): Promise<unknown> {
+  if (!isRecord(written) || !isRecord(written.models)) return written;
+  const read = (prices: unknown): unknown =>
+    typeof prices === 'string' ? loadPrices(resolve(folder, prices)) : prices;
+  const { prices, ...root } = written;
+  const shared = await read(prices);
+  if (shared !== undefined) check(priceTable, writtenOptions.decode({ prices: shared }).prices, ['prices'], refuse);
+  const models: Record<string, unknown> = {};
+  for (const [id, own] of Object.entries(written.models)) {
+    const table = isRecord(own) ? ((await read(own.prices)) ?? (own.prices === null ? undefined : shared)) : undefined;
+    models[id] = table === undefined ? own : { ...(own as Record<string, unknown>), prices: table };
+  }
+  return { ...root, models };
+}
 
 function configFrom(written: unknown, refuse: Refuse): RuntimeConfig {
   const root = named(asRecord(written, [], refuse), Object.keys(runtimeConfig.shape), [], refuse);
@@ -182,8 +203,12 @@ function asRecord(
   refuse: Refuse,
   expected = 'names with values',
 ): Record<string, unknown> {
-  if (typeof value === 'object' && value !== null && !Array.isArray(value)) return value as Record<string, unknown>;
+  if (isRecord(value)) return value;
   throw refuse(path, `expected ${expected}`, value ?? null);
+}
+
+function isRecord(value: unknown): value is Record<string, unknown> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
 /** Lists and mappings may hold secrets and are long: only what they are is said. */

@@ -85,11 +85,12 @@ export class ModelEvents {
 }
 
 function describeEnd(event: ModelEventMessage, call: ApiCalling): void {
-  const { usage, failure, duration } = call;
+  const { usage, cost, failure, duration } = call;
   event.status = call.status;
   event.attempts = call.attempts;
   if (failure !== null) event.failure = failure;
   if (duration !== null) event.duration_ms = duration * 1_000;
+  if (cost !== null) event.cost_usd = cost;
   if (usage === null) return;
   const { inputTokens, outputTokens, totalTokens } = usage;
   event.usage = { input_tokens: inputTokens, output_tokens: outputTokens, total_tokens: totalTokens };

@@ -66,6 +66,8 @@ export function readModel(data: unknown, given: FromDictOptions): ReadModel {
     traceContent: own.trace_content,
     fallbackOn: own.fallback_on,
     ...(own.hooks === undefined ? {} : writtenOptions.decode({ hooks: own.hooks })),
+    ...(own.prices === undefined ? {} : writtenOptions.decode({ prices: own.prices })),
+    ...(own.cache === undefined ? {} : writtenOptions.decode({ cache: own.cache })),
     retry: retryOf(dict, own),
     breaker: breakerOf(dict, own),
   };

@@ -60,6 +60,12 @@ export class RemoteCall {
     return this.#answer.usage;
   }
 
+  /** What it cost in US dollars, by the prices of its iModel; null when that is not known there. */
+  get cost(): number | null {
+    const { cost_usd: cost } = this.metadata;
+    return typeof cost === 'number' ? cost : null;
+  }
+
   get #answer(): AnswerView {
     this.#view ??= viewFromWire(this.#wire);
     return this.#view;

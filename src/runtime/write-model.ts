@@ -204,21 +204,23 @@ function processorOf({ live }: WritableModel, settings: ModelOptions): ModelDict
 }
 
 function ownOptions(settings: ModelOptions, recipe: EndpointRecipe | undefined): ModelDictOptions {
-  const { onFull, windowMargin, fallbackOn, retry, breaker, hooks, traceContent } = settings;
+  const { onFull, windowMargin, fallbackOn, retry, breaker, hooks, traceContent, prices, cache } = settings;
   return {
     ...(onFull === undefined ? {} : { on_full: onFull }),
     ...(windowMargin === undefined ? {} : { window_margin: windowMargin }),
     ...(fallbackOn === undefined ? {} : { fallback_on: [...fallbackOn] }),
     ...(retry?.excludeCodes === undefined ? {} : { retry_exclude_codes: [...retry.excludeCodes] }),
     ...(breaker?.excludeCodes === undefined ? {} : { breaker_exclude_codes: [...breaker.excludeCodes] }),
-    ...(hooks === undefined || hooks.length === 0 ? {} : writtenHooks(hooks)),
+    ...(hooks === undefined || hooks.length === 0 ? {} : written({ hooks })),
+    ...(prices == null ? {} : written({ prices })),
+    ...(cache == null ? {} : written({ cache })),
     ...(traceContent === undefined ? {} : { trace_content: traceContent }),
     ...recipe?.options,
   };
 }
 
-function writtenHooks(hooks: NonNullable<ModelOptions['hooks']>): ModelDictOptions {
-  return modelDictOptions.parse(writtenOptions.encode({ hooks }));
+function written(options: Pick<ModelOptions, 'hooks' | 'prices' | 'cache'>): ModelDictOptions {
+  return modelDictOptions.parse(writtenOptions.encode(options));
 }
 
 /** A copy as JSON can hold it; what it cannot (functions, bytes) is left out. */

@@ -320,3 +320,28 @@ describe('tokens', () => {
     expect(facts(5, 0)).toEqual({ isWarning: false, isCritical: false, remaining: 0, usageFraction: 0 });
   });
 });
+
+describe('token usage that the model is told', () => {
+  const tells = { include_token_usage_to_model: true };
+  const note = /\n\nEstimated Current Token Usage: [\d,]+\/128,000$/;
+
+  it('116. given caller messages reused twice with token usage inclusion, then they are unchanged', async () => {
+    await using bench = await loopback([(_request, reply) => reply.json(answer)]);
+    const own = [{ role: 'user', content: 'hello' }];
+    for (const _time of [1, 2]) await bench.until(bench.model.invoke({ messages: own, ...tells }));
+    expect(own).toEqual([{ role: 'user', content: 'hello' }]);
+    const sent = bench.upstream.requests.map((request) => request.json());
+    expect(sent[0]).toEqual(sent[1]);
+    expect(sent[0]).toEqual({ model: 'm', messages: [{ role: 'user', content: expect.stringMatching(note) }] });
+  });
+
+  it('stands behind the last text of a message with parts', async () => {
+    await using bench = await loopback([(_request, reply) => reply.json(answer)], { contextWindow: 128_000 });
+    const image = { type: 'image_url', image_url: { url: 'data:image/png;base64,AA==' } };
+    const content = [{ type: 'text', text: 'what' }, { type: 'text', text: 'is this' }, image];
+    await bench.until(bench.model.invoke({ messages: [{ role: 'user', content }], ...tells }));
+    const sent = (await bench.upstream.request(0)).json();
+    const noted = [{ text: 'what' }, { text: expect.stringMatching(note) }, image];
+    expect(sent.messages).toMatchObject([{ role: 'user', content: noted }]);
+  });
+});

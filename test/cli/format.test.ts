@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { formatDuration, formatTable, withoutLogin } from '../../src/cli/format.ts';
+import { formatCost, formatDuration, formatTable, withoutLogin } from '../../src/cli/format.ts';
 import { parseDuration, parseLimit } from '../../src/cli/options.ts';
 
 describe('format', () => {
@@ -14,6 +14,17 @@ describe('format', () => {
     [125_000, '2 min 5 s'],
   ])('writes %d ms as %s', (ms, text) => {
     expect(formatDuration(ms)).toBe(text);
+  });
+
+  it.each([
+    [0, '$0.00'],
+    [1.274, '$1.27'],
+    [0.1, '$0.10'],
+    [0.0424, '$0.042'],
+    [0.00042, '$0.00042'],
+    [0.000000012, '$0.00000001'],
+  ])('writes %d US dollars as %s', (usd, text) => {
+    expect(formatCost(usd)).toBe(text);
   });
 
   it('aligns numbers to the right and ends no line in blanks', () => {

@@ -55,6 +55,40 @@ drain_timeout: 5
     });
   });
 
+  it('gives every iModel its prices: its own, or those beside the iModels, written there or in a file', async () => {
+    writeFileSync(join(folder, 'prices.yaml'), 'gpt-4o: { input_usd_per_million: 2.5, output_usd_per_million: 10 }');
+    const path = join(folder, 'priced.yaml');
+    const write = (prices: string): void =>
+      writeFileSync(
+        path,
+        `
+prices: ${prices}
+models:
+  shared: { model: openai/gpt-4o }
+  own: { model: openai/gpt-4o, prices: { gpt-4o: { input_usd_per_million: 1, output_usd_per_million: 2 } } }
+  none: { model: openai/gpt-4o, prices: null }
+`,
+      );
+    const [own, shared] = [
+      { 'gpt-4o': { inputUsdPerMillion: 1, outputUsdPerMillion: 2 } },
+      { 'gpt-4o': { inputUsdPerMillion: 2.5, outputUsdPerMillion: 10 } },
+    ];
+    for (const prices of ['prices.yaml', '{ gpt-4o: { input_usd_per_million: 2.5, output_usd_per_million: 10 } }']) {
+      write(prices);
+      const { models } = await loadConfig(path);
+      expect([models.shared?.prices, models.own?.prices, models.none?.prices]).toEqual([shared, own, null]);
+    }
+    write('{ gpt-4o: { input_usd_per_million: -1, output_usd_per_million: 10 } }');
+    await expect(loadConfig(path)).rejects.toThrow(
+      `${path}:2:44: prices.gpt-4o.input_usd_per_million: expected at least 0, got \`-1\` (number)`,
+    );
+    write('elsewhere.yaml');
+    await expect(loadConfig(path)).rejects.toThrow(/Cannot read the prices in .*elsewhere\.yaml: .*no such file/);
+    writeFileSync(join(folder, 'prices.yaml'), 'gpt-4o: { input_usd_per_million: free }');
+    write('prices.yaml');
+    await expect(loadConfig(path)).rejects.toThrow(/prices\.yaml: prices of `gpt-4o\..*number/);
+  });
+
   it('may be JSON', async () => {
     const text = JSON.stringify({ models: { a: { model: 'scripted/x', on_full: 'reject' } } });
     expect(await parseConfig(text, 'models.json')).toEqual({

@@ -1,7 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { contextWindowOf } from '../../src/tokens/context-windows.ts';
 import { lookUpModel } from '../../src/tokens/model-table.ts';
-import { costOf, parsePriceTable } from '../../src/tokens/prices.ts';
 import { TokenBudget } from '../../src/tokens/token-budget.ts';
 
 describe('lookUpModel', () => {
@@ -63,30 +62,5 @@ describe('TokenBudget', () => {
   ])('%i of %i: %i left, warning %s, critical %s', (used, limit, remaining, warning, critical) => {
     const budget = new TokenBudget(used, limit);
     expect([budget.remaining, budget.isWarning, budget.isCritical]).toEqual([remaining, warning, critical]);
-  });
-});
-
-describe('costOf', () => {
-  const table = parsePriceTable({
-    'gpt-x': { inputUsdPerMillion: 2, outputUsdPerMillion: 8, cachedInputUsdPerMillion: 0.5 },
-  });
-  it('prices plain, cached and written tokens apart', () => {
-    const usage = {
-      inputTokens: 1_000_000,
-      outputTokens: 500_000,
-      totalTokens: 1_500_000,
-      cachedInputTokens: 400_000,
-      cacheWriteTokens: 100_000,
-    };
-    expect(costOf(usage, 'gpt-x-mini', table)).toBeCloseTo(0.5 * 2 + 0.4 * 0.5 + 0.1 * 2 + 0.5 * 8, 10);
-  });
-  it('is null where usage or price is unknown', () => {
-    expect(costOf(null, 'gpt-x', table)).toBe(null);
-    expect(costOf({ inputTokens: 1, outputTokens: 1, totalTokens: 2 }, 'other', table)).toBe(null);
-  });
-  it('names the entry of a table that is wrong', () => {
-    expect(() => parsePriceTable({ m: { inputUsdPerMillion: -1, outputUsdPerMillion: 1 } })).toThrow(
-      /`m\.inputUsdPerMillion`.*`-1` \(number\)/,
-    );
   });
 });

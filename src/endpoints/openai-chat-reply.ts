@@ -36,7 +36,9 @@ export function chatView(body: unknown, thinkTag: string | undefined): AnswerVie
 export function chatFault(body: unknown, failingReasons: readonly string[]): VendorError | null {
   const reply = record(Array.isArray(body) ? body[0] : body);
   const choice = record(Array.isArray(reply?.choices) ? reply.choices[0] : undefined);
-  if (reply?.error !== undefined && reply.error !== null) return readVendorError(body, JSON.stringify(body));
+  const isFault = reply?.error !== undefined && reply.error !== null;
+  if (isFault || (reply?.object === 'error' && choice === undefined))
+    return readVendorError(body, JSON.stringify(body));
   if (choice?.error !== undefined && choice.error !== null) return readVendorError(choice, JSON.stringify(choice));
   const reason = choice?.finish_reason;
   return typeof reason === 'string' && failingReasons.includes(reason) ? failingReasonFault(reason) : null;

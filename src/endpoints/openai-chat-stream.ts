@@ -22,6 +22,7 @@ interface ChatEvent {
   readonly model?: string;
   readonly created?: number;
   readonly error?: unknown;
+  readonly object?: string;
   readonly choices?: readonly ChatChoice[];
   readonly usage?: unknown;
   readonly x_groq?: { readonly usage?: unknown; readonly error?: unknown };
@@ -47,7 +48,7 @@ interface ChatDelta {
 }
 
 interface ToolDelta {
-  readonly index?: number;
+  readonly index?: number | null;
   readonly id?: string | null;
   readonly function?: { readonly name?: string | null; readonly arguments?: unknown } | null;
   readonly extra_content?: unknown;
@@ -63,7 +64,6 @@ export class OpenaiChatReading implements StreamReading {
   readonly #reasoningDetails: unknown[] = [];
   readonly #annotations: unknown[] = [];
   #created = 0;
-  #begun = false;
   #refusal = '';
 
   constructor(answer: Answer, options: ChatReadingOptions) {
@@ -79,11 +79,11 @@ export class OpenaiChatReading implements StreamReading {
         : null;
   }
 
-  event(value: unknown): boolean {
+  event(value: unknown, name?: string): boolean {
     const event = value as ChatEvent | null;
     if (typeof event !== 'object' || event === null) return false;
-    if (event.error !== undefined && event.error !== null) throw new VendorFault(readVendorError(event, ''), event);
-    if (!this.#begun) this.#begin(event);
+    if (isFault(event, name)) throw new VendorFault(readVendorError(event, ''), event);
+    this.#begin(event);
     if (event.usage !== undefined && event.usage !== null)
       this.#answer.usage = readUsage(event.usage) ?? this.#answer.usage;
     if (event.x_groq !== undefined) this.#groq(event);
@@ -138,11 +138,11 @@ export class OpenaiChatReading implements StreamReading {
     };
   }
 
-  #begin(event: ChatEvent): void {
-    this.#begun = true;
-    this.#answer.id = event.id ?? null;
-    this.#answer.model = event.model ?? null;
-    this.#created = event.created ?? 0;
+  /** Some hosts send an event or two before the first that says who answers. */
+  #begin({ id, model, created }: ChatEvent): void {
+    if (this.#created === 0 && typeof created === 'number') this.#created = created;
+    if (typeof id === 'string') this.#answer.id ||= id || null;
+    if (typeof model === 'string') this.#answer.model ||= model || null;
   }
 
   #choice(choice: ChatChoice): void {
@@ -184,7 +184,11 @@ export class OpenaiChatReading implements StreamReading {
     const name = delta.function?.name ?? '';
     const call =
       known ??
-      this.#answer.openTool({ ...(delta.index === undefined ? {} : { index: delta.index }), id: delta.id ?? '', name });
+      this.#answer.openTool({
+        ...(typeof delta.index === 'number' ? { index: delta.index } : {}),
+        id: delta.id ?? '',
+        name,
+      });
     if (call.name === '' && name !== '') call.name = name;
     const extra = record(delta.extra_content);
     if (extra !== undefined) call.extra = { ...call.extra, ...extra };
@@ -197,9 +201,15 @@ export class OpenaiChatReading implements StreamReading {
   /** The call a fragment belongs to: by index, else by id, else the latest; undefined when it begins a new one. */
   #find(delta: ToolDelta): OpenToolCall | undefined {
     const { toolCalls } = this.#answer;
-    if (delta.index !== undefined && delta.index !== null) return toolCalls.find((call) => call.index === delta.index);
-    const { id } = delta;
-    if (id !== undefined && id !== null && id !== '') return toolCalls.find((call) => call.id === id);
+    const { id, index } = delta;
+    const hasId = typeof id === 'string' && id !== '';
+    if (typeof index === 'number') {
+      const known = toolCalls.findLast((call) => call.index === index);
+      // Gemini numbers every call 0: one with a name and an id of its own is another one.
+      const isAnother = hasId && known !== undefined && known.id !== id && delta.function?.name;
+      return isAnother ? undefined : known;
+    }
+    if (hasId) return toolCalls.find((call) => call.id === id);
     // Without index and id, only a name can tell a new call from a further fragment.
     return delta.function?.name ? undefined : toolCalls.at(-1);
   }
@@ -223,6 +233,12 @@ export class OpenaiChatReading implements StreamReading {
       if (event[name] !== undefined && event[name] !== null) this.#kept[name] = event[name];
     }
   }
+}
+
+/** Whether an event reports a failure: with `error`, or by what it is called (vLLM: `object: "error"`). */
+function isFault({ error, object, choices }: ChatEvent, name: string | undefined): boolean {
+  if (error !== undefined && error !== null) return true;
+  return choices === undefined && (name === 'error' || object === 'error');
 }
 
 function writeCall(call: OpenToolCall): Fields {

@@ -2,6 +2,7 @@ import type { Dispatcher } from 'undici';
 import { IModelError } from '../errors.ts';
 import { connectionError } from './connection-error.ts';
 import type { Connection } from './connection-pool.ts';
+import { type ContentEncoding, contentEncoding, UnpackingReader, unpack } from './content-encoding.ts';
 
 /** Header names in lower case. */
 export type HttpHeaders = Readonly<Record<string, string | string[] | undefined>>;
@@ -14,10 +15,16 @@ export interface HttpResponse {
   readonly body: Buffer;
 }
 
-/** Holds the upstream back and lets it go on. Both may be called at any time, also after the end. */
+/** What a reader can do to its exchange between two pieces. All may be called at any time, also after the end. */
 export interface Flow {
+  /** Holds the upstream back. */
   pause(): void;
+  /** Lets it go on. */
   resume(): void;
+  /** As returning true from {@link BodyReader.data}. */
+  finish(): void;
+  /** As throwing there. */
+  fail(error: unknown): void;
 }
 
 /** Takes a body piece by piece, as the bytes come from the socket. */
@@ -28,8 +35,8 @@ export interface BodyReader {
    * @returns True when it has all it needs: the exchange resolves now, and whatever still comes is thrown away.
    */
   data(bytes: Buffer, flow: Flow): boolean;
-  /** Hears that the body is complete. What it throws fails the exchange. */
-  end(): void;
+  /** Hears that the body is complete. What it throws or rejects with fails the exchange; a promise is waited for. */
+  end(): void | Promise<void>;
 }
 
 /** The part of an `AbortSignal` that is used here. A caller with many short requests can bring something lighter. */
@@ -91,9 +98,12 @@ export class Exchange implements Dispatcher.DispatchHandler, Flow {
   #limitMs = 0;
   #settled = false;
   #answered = false;
+  /** Whether the connection has been given back. */
+  #isOver = false;
   #status = 0;
   #headers: HttpHeaders = {};
   #reader: BodyReader | null = null;
+  #encoding: ContentEncoding | null = null;
   #pieces: Buffer[] = [];
   #size = 0;
 
@@ -114,7 +124,7 @@ export class Exchange implements Dispatcher.DispatchHandler, Flow {
 
   /** The signal aborted. */
   handleEvent(): void {
-    this.#fail(this.#request.signal?.reason);
+    this.fail(this.#request.signal?.reason);
   }
 
   onRequestStart(controller: Dispatcher.DispatchController): void {
@@ -126,7 +136,7 @@ export class Exchange implements Dispatcher.DispatchHandler, Flow {
     this.#controller = controller;
     if (this.#request.withheld?.() === true) {
       const message = `${new URL(this.#request.origin).host} has asked to be left alone before the request was written`;
-      this.#fail(IModelError.of('overloaded', message, {}));
+      this.fail(IModelError.of('overloaded', message, {}));
       return;
     }
     this.#limit(this.#request.headersTimeoutMs ?? defaultHeadersTimeoutMs);
@@ -141,9 +151,11 @@ export class Exchange implements Dispatcher.DispatchHandler, Flow {
     this.#limit(this.#request.idleTimeoutMs ?? defaultIdleTimeoutMs);
     try {
       this.#request.answered?.(status);
-      this.#reader = this.#request.reader?.(status, headers) ?? null;
+      this.#encoding = contentEncoding(headers['content-encoding']);
+      const reader = this.#request.reader?.(status, headers) ?? null;
+      this.#reader = reader === null || this.#encoding === null ? reader : new UnpackingReader(this.#encoding, reader);
     } catch (error) {
-      this.#fail(error);
+      this.fail(error);
     }
   }
 
@@ -155,28 +167,34 @@ export class Exchange implements Dispatcher.DispatchHandler, Flow {
       return;
     }
     try {
-      if (this.#reader.data(bytes, this) && !this.#settled) this.#finishEarly();
+      if (this.#reader.data(bytes, this)) this.finish();
     } catch (error) {
-      this.#fail(error);
+      this.fail(error);
     }
   }
 
   onResponseEnd(): void {
     this.#controller = null;
+    this.#isOver = true;
     this.#connection.release();
     if (this.#settled) {
       this.#release();
       return;
     }
     try {
-      this.#reader?.end();
+      const ended = this.#reader?.end();
+      if (ended === undefined) this.#succeed();
+      else ended.then(() => this.#succeed()).catch((error: unknown) => this.fail(error));
     } catch (error) {
-      this.#settle();
-      this.#reject(error);
-      return;
+      this.fail(error);
     }
+  }
+
+  #succeed(): void {
+    if (this.#settled) return;
+    const body = this.#body();
     this.#settle();
-    this.#resolve({ status: this.#status, headers: this.#headers, body: this.#body() });
+    this.#resolve({ status: this.#status, headers: this.#headers, body });
   }
 
   onResponseError(_controller: Dispatcher.DispatchController, error: Error): void {
@@ -185,7 +203,7 @@ export class Exchange implements Dispatcher.DispatchHandler, Flow {
       this.#release();
       return;
     }
-    this.#fail(connectionError(error, new URL(this.#request.origin).host, this.#connectTimeoutMs));
+    this.fail(connectionError(error, new URL(this.#request.origin).host, this.#connectTimeoutMs));
   }
 
   pause(): void {
@@ -207,19 +225,22 @@ export class Exchange implements Dispatcher.DispatchHandler, Flow {
     const { maxBodyBytes = defaultMaxBodyBytes } = this.#request;
     if (this.#size <= maxBodyBytes) return;
     const message = `The reply is larger than ${maxBodyBytes} bytes`;
-    this.#fail(IModelError.of('payload_too_large', message, { sizeBytes: this.#size, limitBytes: maxBodyBytes }));
+    this.fail(IModelError.of('payload_too_large', message, { sizeBytes: this.#size, limitBytes: maxBodyBytes }));
   }
 
   #body(): Buffer {
     const [first] = this.#pieces;
     if (first === undefined) return noBody;
-    return this.#pieces.length === 1 ? first : Buffer.concat(this.#pieces, this.#size);
+    const body = this.#pieces.length === 1 ? first : Buffer.concat(this.#pieces, this.#size);
+    const { maxBodyBytes = defaultMaxBodyBytes } = this.#request;
+    return this.#encoding === null ? body : unpack(body, this.#encoding, maxBodyBytes);
   }
 
-  #finishEarly(): void {
+  finish(): void {
+    if (this.#settled) return;
     this.#settle();
-    this.#timer = setTimeout(() => this.#hangUp(new Error('The reader had enough')), drainLimitMs);
-    this.#timer.unref();
+    if (!this.#isOver) this.#timer = setTimeout(() => this.#hangUp(new Error('The reader had enough')), drainLimitMs);
+    this.#timer?.unref();
     this.#controller?.resume();
     this.#resolve({ status: this.#status, headers: this.#headers, body: noBody });
   }
@@ -241,7 +262,7 @@ export class Exchange implements Dispatcher.DispatchHandler, Flow {
     const phase = this.#answered ? 'stream' : 'attempt';
     const what = this.#answered ? 'sent nothing more' : 'did not begin to answer';
     const message = `${new URL(this.#request.origin).host} ${what} within ${timeoutMs} ms`;
-    this.#fail(IModelError.of('timed_out', message, { phase, timeoutMs, retryable: true }));
+    this.fail(IModelError.of('timed_out', message, { phase, timeoutMs, retryable: true }));
   }
 
   #release(): void {
@@ -255,7 +276,7 @@ export class Exchange implements Dispatcher.DispatchHandler, Flow {
     this.#release();
   }
 
-  #fail(error: unknown): void {
+  fail(error: unknown): void {
     if (this.#settled) return;
     this.#settle();
     this.#hangUp(error);
@@ -264,6 +285,7 @@ export class Exchange implements Dispatcher.DispatchHandler, Flow {
 
   /** Closes the connection; its descriptor is closed when this returns. */
   #hangUp(error: unknown): void {
+    if (this.#isOver) return;
     const controller = this.#controller;
     this.#controller = null;
     controller?.abort(error instanceof Error ? error : new Error(String(error)));

@@ -12,6 +12,7 @@ export interface RateLimitCounter {
 /** What a reply's headers say about the vendor's limits. Null where nothing is said. */
 export interface RateLimitInfo {
   readonly requests: RateLimitCounter | null;
+  /** Of both directions; where only single directions are counted, the one of which less is left. */
   readonly tokens: RateLimitCounter | null;
   readonly inputTokens: RateLimitCounter | null;
   readonly outputTokens: RateLimitCounter | null;
@@ -28,6 +29,8 @@ export interface RateLimitInfo {
  * @see {@link https://docs.claude.com/en/api/rate-limits#response-headers} (both read 2026-11)
  */
 export function parseRateLimitHeaders(headers: HttpHeaders, now: number): RateLimitInfo | null {
+  const inputTokens = anthropicStyle(headers, 'input-tokens', now);
+  const outputTokens = anthropicStyle(headers, 'output-tokens', now);
   const info: RateLimitInfo = {
     requests:
       openaiStyle(headers, '-requests', now) ??
@@ -36,9 +39,10 @@ export function parseRateLimitHeaders(headers: HttpHeaders, now: number): RateLi
     tokens:
       openaiStyle(headers, '-tokens', now) ??
       openaiStyle(headers, '-project-tokens', now) ??
-      anthropicStyle(headers, 'tokens', now),
-    inputTokens: anthropicStyle(headers, 'input-tokens', now),
-    outputTokens: anthropicStyle(headers, 'output-tokens', now),
+      anthropicStyle(headers, 'tokens', now) ??
+      stricter(inputTokens, outputTokens),
+    inputTokens,
+    outputTokens,
     retryAfterMs: parseRetryAfter(headers, now),
   };
   const says = info.requests ?? info.tokens ?? info.inputTokens ?? info.outputTokens ?? info.retryAfterMs;
@@ -57,6 +61,12 @@ export function waitForReset(info: RateLimitInfo, now: number): number | null {
     longest = Math.max(longest ?? 0, counter.resetAt - now);
   }
   return longest;
+}
+
+/** The counter of which less is left. */
+function stricter(one: RateLimitCounter | null, other: RateLimitCounter | null): RateLimitCounter | null {
+  if (one?.remaining == null) return other;
+  return other?.remaining != null && other.remaining < one.remaining ? other : one;
 }
 
 function openaiStyle(headers: HttpHeaders, suffix: string, now: number): RateLimitCounter | null {

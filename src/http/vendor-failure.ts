@@ -92,7 +92,7 @@ function kindOf(error: VendorError): Kind {
   const status = error.status ?? statusIn(error.code) ?? 0;
   if (status === 402 || status === 432 || status === 433) return 'rejected';
   if (billingWords.test(words) && (status === 0 || status === 400 || status === 403 || status === 429))
-    return 'rejected';
+    return isSpent(error) ? 'rejected' : 'rate_limited';
   if (status === 429 || exhaustedMessage.test(error.message)) return 'rate_limited';
   if (status === 503 || status === 529 || status === 498) return 'overloaded';
   if (status === 408 || status >= 500) return overloadWords.test(words) ? 'overloaded' : 'unavailable';
@@ -101,10 +101,20 @@ function kindOf(error: VendorError): Kind {
   if (status === 409) return 'conflict';
   if (overflowWords.test(words)) return 'context_overflow';
   if (badKeyWords.test(words)) return 'unauthorized';
-  if (rateWords.test(`${error.code ?? ''} ${error.type ?? ''}`)) return 'rate_limited';
+  // Groq: "Request too large … on tokens per minute (TPM): Limit 6000, Requested 9000", with 413. It will not get smaller.
+  if (status !== 413 && rateWords.test(`${error.code ?? ''} ${error.type ?? ''}`)) return 'rate_limited';
   if (status !== 0) return 'rejected';
   if (overloadWords.test(words)) return 'overloaded';
   return /invalid_request|not_found|permission/i.test(words) ? 'rejected' : 'unavailable';
+}
+
+/**
+ * Whether an account is empty, and waiting is no use. Google says "You exceeded your current quota, please check your plan and billing details" of
+ * every limit, also of that of a minute, and `RESOURCE_EXHAUSTED` or how long to wait beside it.
+ */
+function isSpent({ status, type, code, body, message }: VendorError): boolean {
+  if (status !== 429 || code === 'insufficient_quota' || type === 'insufficient_quota') return true;
+  return type !== 'RESOURCE_EXHAUSTED' && retryAfterInBody(body ?? message) === null;
 }
 
 function statusIn(code: string | undefined): number | undefined {

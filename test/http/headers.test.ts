@@ -15,6 +15,9 @@ describe('parseDuration', () => {
     ['1h2m3s', 3_723_000],
     ['36s', 36_000],
     ['1d', 86_400_000],
+    ['850µs', 0.85],
+    ['1m 30s', 90_000],
+    ['2 s', 2_000],
     ['', null],
     ['garbage', null],
     ['5', null],
@@ -48,6 +51,9 @@ describe('retryAfterInBody', () => {
     expect(retryAfterInBody('{"details":[{"@type":"RetryInfo","retryDelay":"36s"}]}')).toBe(36_000);
     expect(retryAfterInBody('Rate limit reached … Please try again in 5.289s. Visit')).toBe(5_289);
     expect(retryAfterInBody('Please try again in 1m2.5s.')).toBe(62_500);
+    expect(retryAfterInBody('Quota exceeded. Please retry in 36.5s.')).toBe(36_500);
+    expect(retryAfterInBody('Please retry after 6 seconds.')).toBe(6_000);
+    expect(retryAfterInBody('Please try again in 2 minutes, or later')).toBe(120_000);
     expect(retryAfterInBody('Please try again later')).toBe(null);
   });
 });

@@ -54,6 +54,22 @@ describe('by the vendor’s words', () => {
     expect(map(429, body)).toMatchObject({ code: 'rejected', retryable: false, reason: 'insufficient_quota' });
   });
 
+  it("tells Google's rate limit from an empty account, though it speaks of billing", () => {
+    const message =
+      'You exceeded your current quota, please check your plan and billing details. Please retry in 36.5s.';
+    const error = { code: 429, message, status: 'RESOURCE_EXHAUSTED' };
+    expect(map(429, [{ error }])).toMatchObject({ code: 'rate_limited', retryable: true, retryAfterMs: 36_500 });
+    expect(map(402, [{ error: { ...error, code: 402 } }])).toMatchObject({ code: 'rejected', retryable: false });
+  });
+
+  it('knows a request that is larger than its limit of a minute, as Groq has it', () => {
+    const body = openaiError('Request too large for model … (TPM): Limit 6000, Requested 9000', {
+      type: 'tokens',
+      code: 'rate_limit_exceeded',
+    });
+    expect(map(413, body)).toMatchObject({ code: 'rejected', retryable: false });
+  });
+
   it.each([
     [
       'context_length_exceeded',

@@ -1,0 +1,142 @@
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import type { Endpoint, Fields } from '../../src/endpoints/endpoint.ts';
+import { matchEndpoint } from '../../src/providers/match.ts';
+import { startUpstream, type Upstream } from '../../src/testing/upstream.ts';
+import { brief, type Outcome, run } from './run.ts';
+
+// Hosts that speak OpenAI's protocol with an accent of their own.
+
+let upstream: Upstream;
+let endpoint: Endpoint;
+
+beforeEach(async () => {
+  upstream = await startUpstream();
+  endpoint = matchEndpoint('local', 'chat', { baseUrl: upstream.url, kwargs: { model: 'm' } });
+});
+
+afterEach(async () => {
+  await endpoint.close();
+  await upstream.close();
+});
+
+/** What comes of a stream with this body. */
+function stream(body: string): Promise<Outcome> {
+  upstream.handle((_request, reply) => reply.text(body, 200, { 'content-type': 'text/event-stream' }));
+  return run(endpoint, { messages: [] }, { stream: true });
+}
+
+const written = (...events: readonly unknown[]): string =>
+  events.map((event) => `data: ${typeof event === 'string' ? event : JSON.stringify(event)}\n\n`).join('');
+const piece = (delta: Fields, finish: string | null = null): Fields => ({
+  choices: [{ index: 0, delta, finish_reason: finish }],
+});
+const call = (fields: Fields, name?: string, args?: string): Fields => ({
+  tool_calls: [{ ...fields, function: { ...(name && { name }), ...(args !== undefined && { arguments: args }) } }],
+});
+const tools = ({ reply }: Outcome) => reply?.view.toolUses.map(({ name, input }) => [name, input]);
+
+describe('tool calls in streams', () => {
+  it('that all have the index 0 are told apart by their ids, as Gemini sends them', async () => {
+    const outcome = await stream(
+      written(
+        piece(call({ index: 0, id: 'a' }, 'get', '{"x":1}')),
+        piece(call({ index: 0, id: 'b' }, 'get', '{"x":2}')),
+        piece({}, 'stop'),
+        '[DONE]',
+      ),
+    );
+    expect(tools(outcome)).toEqual([
+      ['get', { x: 1 }],
+      ['get', { x: 2 }],
+    ]);
+    expect(outcome.reply?.view.finishReason).toBe('tool_calls');
+  });
+
+  it.each([
+    ['whose fragments repeat their id', { index: 0, id: 'a' }],
+    ['whose fragments have another id every time, and no name', { index: 0, id: 'other' }],
+    ['whose fragments have an index of null', { index: null, id: 'a' }],
+    ['whose fragments have an empty id', { index: 0, id: '' }],
+  ])('%s are put together', async (_how, later) => {
+    const outcome = await stream(
+      written(
+        piece(call({ index: later.index, id: 'a' }, 'get', '{"x":')),
+        piece(call(later, undefined, '1}')),
+        piece({}, 'tool_calls'),
+        '[DONE]',
+      ),
+    );
+    expect(tools(outcome)).toEqual([['get', { x: 1 }]]);
+  });
+
+  it('that come out of order are kept apart', async () => {
+    const outcome = await stream(
+      written(
+        piece(call({ index: 1, id: 'b' }, 'two', '{"x":')),
+        piece(call({ index: 0, id: 'a' }, 'one', '')),
+        piece(call({ index: 1 }, undefined, '2}')),
+        piece(call({ index: 0 }, undefined, '{"x":1}')),
+        piece({}, 'tool_calls'),
+        '[DONE]',
+      ),
+    );
+    expect(tools(outcome)).toEqual([
+      ['two', { x: 2 }],
+      ['one', { x: 1 }],
+    ]);
+  });
+
+  it('whose name comes late and whose arguments are no text are taken', async () => {
+    const outcome = await stream(
+      written(
+        piece(call({ index: 0, id: 'a' })),
+        piece({ tool_calls: [{ index: 0, function: { name: 'get', arguments: { x: 1 } } }] }),
+        piece({}, 'tool_calls'),
+      ),
+    );
+    expect(tools(outcome)).toEqual([['get', { x: 1 }]]);
+  });
+});
+
+describe('who answers', () => {
+  it('is told by the first event that says so, as Azure sends them', async () => {
+    const { chunks } = await stream(
+      written(
+        { id: '', model: '', object: '', choices: [], prompt_filter_results: [] },
+        { id: 'c1', model: 'gpt', ...piece({ content: 'hi' }) },
+        piece({}, 'stop'),
+        '[DONE]',
+      ),
+    );
+    expect(chunks[0]).toMatchObject({ type: 'system', metadata: { id: 'c1', model: 'gpt' } });
+    expect(chunks.at(-1)?.metadata).toMatchObject({ id: 'c1', model: 'gpt' });
+  });
+});
+
+describe('what went wrong in the middle of a stream', () => {
+  const half = written(piece({ content: 'half' }));
+
+  it.each([
+    ['as bare JSON, as Ollama does', '{"error":"the runner has stopped"}\n', 'the runner has stopped'],
+    ['as bare JSON over several lines', '{\n  "error": {\n    "message": "all gone"\n  }\n}\n', 'all gone'],
+    ['as an event called error', 'event: error\ndata: {"message":"boom","code":500}\n\n', 'boom'],
+    ['as an object called error, as vLLM does', 'data: {"object":"error","message":"boom","code":400}\n\n', 'boom'],
+    ['as a text', 'data: {"error":"quite simple"}\n\n', 'quite simple'],
+    ['beside choices', `data: {"error":{"message":"late"},"choices":[]}\n\n`, 'late'],
+  ])('is heard %s', async (_how, report, message) => {
+    const { error, chunks } = await stream(`${half}${report}data: [DONE]\n\n`);
+    expect(error?.message).toContain(message);
+    expect(chunks.map(brief)).toEqual([['system'], ['text', 'half'], ['error', error?.message]]);
+  });
+
+  it('is not seen in lines that are no JSON', async () => {
+    const body = `${half}\nretry: 3\nfoo: {bar}\n{not json}\n${written(piece({}, 'stop'), '[DONE]')}`;
+    expect((await stream(body)).reply?.view.text).toBe('half');
+  });
+});
+
+it('reads JSON behind a byte order mark', async () => {
+  const body = JSON.stringify({ choices: [{ message: { content: 'hi' }, finish_reason: 'stop' }] });
+  upstream.handle((_request, reply) => reply.text(`\ufeff${body}`, 200, { 'content-type': 'application/json' }));
+  expect((await run(endpoint, { messages: [] })).reply?.view.text).toBe('hi');
+});

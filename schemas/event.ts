@@ -46,6 +46,12 @@ export const modelEventTypes = [
 /** See {@link modelEventTypes}. */
 export type ModelEventType = (typeof modelEventTypes)[number];
 
+/** Why a call waits: a limit, a vendor that wants a pause, as many calls as may run, a paused iModel, or those who came before it. */
+export const waitReasons = ['rate', 'cooling', 'concurrency', 'paused', 'turn'] as const;
+
+/** See {@link waitReasons}. */
+export type WaitReason = (typeof waitReasons)[number];
+
 /** One event. Never holds prompts, answers, headers or keys. */
 export const modelEvent = z.object({
   type: z.enum(modelEventTypes),
@@ -65,6 +71,12 @@ export const modelEvent = z.object({
   attempts: z.number().int().optional(),
   /** On `pre_invocation` and `post_invocation`: milliseconds waited before dispatch. */
   wait_ms: z.number().optional(),
+  /** On `queued`, `pre_invocation` and `post_invocation` of a call that had to wait: what it was that let it wait at first. */
+  wait_reason: z.enum(waitReasons).optional(),
+  /** On `post_invocation` of a stream that has begun: milliseconds from dispatch to its first chunk. */
+  first_token_ms: z.number().optional(),
+  /** On `post_invocation`: milliseconds that were ours, neither the vendor's nor a hook's nor spent waiting. */
+  overhead_ms: z.number().optional(),
   /** On `post_invocation`: milliseconds from dispatch to end. */
   duration_ms: z.number().optional(),
   /** On `hook`; `failure` says what it threw. */

@@ -172,6 +172,9 @@ export interface Bus {
   /** Connection changes, from the present state on. Each iterator buffers the latest 64. */
   readonly status: AsyncIterable<BusStatus>;
 
+  /** Bytes that wait to be sent, or that the server has not confirmed yet; absent where nothing is sent. */
+  readonly pendingBytes?: number;
+
   /** Largest body, in bytes, that is sent or taken; Infinity in memory. What exceeds a server's own limit travels in parts. */
   readonly maxPayloadBytes: number;
 }

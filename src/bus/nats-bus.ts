@@ -112,6 +112,10 @@ export class NatsBus implements Bus {
     return this.#status;
   }
 
+  get pendingBytes(): number {
+    return this.#outgoing.pendingBytes;
+  }
+
   publish(subject: string, payload: unknown, options?: PublishOptions): void {
     this.#check(subject, options);
     // A reply to a request of this very connection has nowhere to go but here.

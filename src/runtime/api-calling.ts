@@ -2,6 +2,7 @@ import { statusOf } from '../../actors/call.ts';
 import type { CallRow } from '../../actors/call-row.ts';
 import type { CallDict, CallStatus, WireCall } from '../../schemas/call.ts';
 import type { AnswerView, FinishReason, ToolUse, Usage } from '../../schemas/chunk.ts';
+import type { WaitReason } from '../../schemas/event.ts';
 import type { Failure } from '../../schemas/failure.ts';
 import type { CallOutcome } from '../../schemas/hook.ts';
 import type { LiveCall } from '../../schemas/live-state.ts';
@@ -10,6 +11,7 @@ import { IModelError } from '../errors.ts';
 import type { CallHooks } from '../hooks/call-hooks.ts';
 import type { ChunkOutlet } from '../hooks/chunk-outlet.ts';
 import type { CallSpan } from '../telemetry/call-span.ts';
+import type { OwnTime } from '../telemetry/own-time.ts';
 import { addSpending, nothingSpent, type Spending } from '../tokens/spending.ts';
 import { type CallTiming, writeCallDict, writeWireCall } from './call-dict.ts';
 import type { CallEntry } from './call-entry.ts';
@@ -73,6 +75,10 @@ export class ApiCalling {
   sink: ChunkSink | null = null;
   /** The W3C trace context it belongs to, as headers; null without one. @internal */
   trace: Readonly<Record<string, string>> | null = null;
+  /** What it had to wait for; null for one that started at once. @internal */
+  waitReason: WaitReason | null = null;
+  /** How long it was ours; null where nobody wants to know. @internal */
+  own: OwnTime | null = null;
   /** Follows it for whoever collects traces; null where nobody does. @internal */
   span: CallSpan | null = null;
   /** Who asked for it on the bus, as the message said. @internal */

@@ -49,10 +49,16 @@ export class CallRun implements EndpointJob, AbortSource {
 
   /** Has an endpoint make the attempt. */
   on(endpoint: Pick<Endpoint, 'run'>): Promise<EndpointReply> {
-    const attempt = this.call.span?.attempt() ?? null;
-    if (attempt === null) return endpoint.run(this);
-    this.trace = attempt;
-    return attempt.follow(() => endpoint.run(this));
+    const { own, span } = this.call;
+    own?.take();
+    try {
+      const attempt = span?.attempt() ?? null;
+      if (attempt === null) return endpoint.run(this);
+      this.trace = attempt;
+      return attempt.follow(() => endpoint.run(this));
+    } finally {
+      own?.give();
+    }
   }
 
   get callId(): string {

@@ -68,6 +68,7 @@ export class Executor implements DispatcherEffects {
     const { observer, standing, isCooling } = this.#options;
     const call = callOf(row);
     const upstream = this.#upstreamOf(call);
+    call.own?.take();
     const run = new CallRun(call, {
       withholds: isCooling,
       sent: () => this.#send({ type: 'call.sent', row }),
@@ -110,9 +111,11 @@ export class Executor implements DispatcherEffects {
     call.decide(outcome, failure, error, clock.now());
     const stop = new AbortController();
     this.#finishing.set(row, stop);
+    call.own?.give();
     const after = () => hooks.after(call, outcome, stop.signal);
     void (call.span?.within(after) ?? after()).then((spoiled) => {
       this.#finishing.delete(row);
+      call.own?.take();
       if (spoiled !== null && call.entry !== null) call.entry.error = spoiled;
       this.#send({ type: 'call.finish', row, failure: spoiled?.failure ?? null });
     });
@@ -185,8 +188,10 @@ export class Executor implements DispatcherEffects {
     } catch (error) {
       reply = Promise.reject(error);
     }
+    call.own?.give();
     if (call.outlet !== null) reply = passedOn(reply, call, call.outlet);
     const failed = (error: unknown): void => {
+      call.own?.take();
       entry.error = error;
       const received = IModelError.is(error) ? error.partial : undefined;
       const partial = received === undefined ? undefined : (call.outlet?.amend(received) ?? received);
@@ -201,6 +206,7 @@ export class Executor implements DispatcherEffects {
       this.#settle(row, entry, failure, partial?.view.usage?.totalTokens ?? null);
     };
     reply.then((brought) => {
+      call.own?.take();
       try {
         const { sessionId, view } = brought;
         call.bring(brought);
@@ -219,8 +225,10 @@ export class Executor implements DispatcherEffects {
     // An attempt that was given up and ends after all says nothing of the one that follows it.
     if (callOf(row).entry !== entry) return;
     const { running } = entry;
-    if (running.isWithheld === true && failure !== null) this.#send({ type: 'call.withhold', row });
-    else this.#send({ type: 'call.settle', row, failure, tokens, isDelivered: running.isDelivered });
+    if (running.isWithheld === true && failure !== null) {
+      callOf(row).own?.give();
+      this.#send({ type: 'call.withhold', row });
+    } else this.#send({ type: 'call.settle', row, failure, tokens, isDelivered: running.isDelivered });
   }
 }
 

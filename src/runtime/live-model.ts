@@ -19,6 +19,7 @@ import { IModelError, toFailure } from '../errors.ts';
 import { auditFile } from '../hooks/audit-sinks.ts';
 import type { CallClass } from '../hooks/hook.ts';
 import { CallSpan } from '../telemetry/call-span.ts';
+import { OwnTime } from '../telemetry/own-time.ts';
 import { namedTrace } from '../telemetry/trace-headers.ts';
 import { costOf } from '../tokens/prices.ts';
 import { ApiCalling, type CallOwner, type PreparedRequest } from './api-calling.ts';
@@ -205,6 +206,7 @@ export class LiveModel implements CallOwner, ExecutorObserver {
    * @param isElsewhere - Its caller is in another process, so that the trace that is active here is not its own.
    */
   submit(call: ApiCalling, options: CallOptions, isElsewhere = false): void {
+    if (this.events.isObserved) call.own = new OwnTime();
     const now = this.clock.now();
     const countsTokens = this.actor.dispatcher.limits.window.tokens !== null;
     const row = new CallRow({
@@ -235,7 +237,9 @@ export class LiveModel implements CallOwner, ExecutorObserver {
     if (this.#answeredBefore(call)) return;
     this.actor.send({ type: 'call.submit', row });
     if (call.status === 'pending') {
-      call.span?.queued(this.view().blocked ?? 'turn');
+      call.waitReason = this.view().blocked ?? 'turn';
+      call.span?.queued(call.waitReason);
+      call.own?.give();
       this.events.call('queued', call);
     }
     if (options.signal !== undefined) this.#watch(call, options.signal);
@@ -370,6 +374,7 @@ export class LiveModel implements CallOwner, ExecutorObserver {
 
   retrying(call: ApiCalling, failure: Failure, delayMs: number): void {
     call.span?.retrying(failure, delayMs);
+    call.own?.give();
     this.events.call('retrying', call, { failure, delay_ms: delayMs, attempts: call.attempts });
   }
 

@@ -21,6 +21,11 @@ export class ModelEvents {
     this.#clock = clock;
   }
 
+  /** Whether anybody listens. */
+  get isObserved(): boolean {
+    return this.#observers.size > 0;
+  }
+
   /** Adds an observer; the returned function takes it away. An observer that throws is not asked again. */
   observe(observer: ModelObserver): () => void {
     this.#observers.add(observer);
@@ -69,6 +74,7 @@ export class ModelEvents {
       if (row.caller !== '') event.caller = row.caller;
       if (row.startedAt >= 0) event.wait_ms = row.startedAt - row.queuedAt;
     }
+    if (call.waitReason !== null) event.wait_reason = call.waitReason;
     if (type === 'post_invocation') describeEnd(event, call);
     return event;
   }
@@ -90,6 +96,9 @@ function describeEnd(event: ModelEventMessage, call: ApiCalling): void {
   event.attempts = call.attempts;
   if (failure !== null) event.failure = failure;
   if (duration !== null) event.duration_ms = duration * 1_000;
+  if (call.own !== null) event.overhead_ms = call.own.ms;
+  const { startedAt, firstChunkAt } = call.timing;
+  if (startedAt !== null && firstChunkAt !== null) event.first_token_ms = firstChunkAt - startedAt;
   if (cost !== null) event.cost_usd = cost;
   if (usage === null) return;
   const { inputTokens, outputTokens, totalTokens } = usage;

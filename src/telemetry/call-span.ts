@@ -30,6 +30,8 @@ export interface TracedCall extends AnswerView {
   readonly attempts: number;
   readonly failure: Failure | null;
   readonly response: unknown;
+  /** US dollars; null when that is not known. */
+  readonly cost: number | null;
 }
 
 /** What the span of a call is made from. */
@@ -183,9 +185,10 @@ function contextOf(parent: TraceHeaders | null | undefined): Context {
   return span === null ? ROOT_CONTEXT : trace.setSpanContext(ROOT_CONTEXT, span);
 }
 
-function endAttributes({ status, attempts, failure, finishReason, usage, response }: TracedCall): Attributes {
+function endAttributes({ status, attempts, failure, finishReason, usage, response, cost }: TracedCall): Attributes {
   const attributes: Attributes = { 'imodel.status': status, 'imodel.attempts': attempts };
   if (failure !== null) attributes['error.type'] = failure.code;
+  if (cost !== null) attributes['imodel.cost.usd'] = cost;
   if (finishReason !== null || failure !== null)
     attributes['gen_ai.response.finish_reasons'] = [finishReason ?? 'error'];
   const { id, model } = record(response) ?? {};

@@ -4,8 +4,7 @@ import { resumeReply, type StreamMessage, streamMessage } from '../../schemas/wi
 import type { Bus, Subscription } from '../bus/bus.ts';
 import { subjects } from '../bus/subjects.ts';
 import { IModelError } from '../errors.ts';
-import { checked } from '../runtime/checked.ts';
-import { readReply } from '../runtime/read-reply.ts';
+import { checkedReply } from '../runtime/read-reply.ts';
 import { Viewer } from './viewer.ts';
 
 /** How long the one who holds a stream may take to answer, in milliseconds. */
@@ -66,8 +65,8 @@ export async function openStream(bus: Bus, modelId: string, callId: string): Pro
 async function resume(bus: Bus, modelId: string, callId: string): Promise<readonly StreamMessage[]> {
   const ask = async (afterSeq: number): Promise<readonly StreamMessage[]> => {
     const body = { call_id: callId, after_seq: afterSeq };
-    const reply = readReply(await bus.request(subjects.resume(modelId), body, { timeoutMs: questionMs }));
-    return checked(resumeReply, reply, 'reply', 'invalid_request').messages;
+    const reply = await bus.request(subjects.resume(modelId), body, { timeoutMs: questionMs });
+    return checkedReply(resumeReply, reply).messages;
   };
   try {
     return await ask(0);
@@ -75,7 +74,7 @@ async function resume(bus: Bus, modelId: string, callId: string): Promise<readon
     if (!IModelError.is(error) || error.code !== 'invalid_request') throw error;
   }
   const state = await bus.request(subjects.state(modelId), { calls: 1_000 }, { timeoutMs: questionMs });
-  const { calls = [] } = checked(nodeState, readReply(state), 'state', 'invalid_request');
+  const { calls = [] } = checkedReply(nodeState, state);
   return ask(Math.max(0, (calls.find(({ id }) => id === callId)?.chunks ?? 0) - surelyKept));
 }
 

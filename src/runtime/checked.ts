@@ -3,7 +3,7 @@ import { type CallOptions, callOptions } from '../../schemas/imodel.ts';
 import { IModelError, printField, printValue } from '../errors.ts';
 
 /**
- * Checks what a caller gave us, strictly.
+ * Checks what a caller gave us, or another process sent, strictly.
  *
  * @param what - What is being checked, for the message: `option`, `message`, …
  * @throws IModelError `code`, naming the first field that is wrong and printing its value (never that of a secret).
@@ -12,7 +12,7 @@ export function checked<S extends z.ZodType>(
   schema: S,
   value: unknown,
   what: string,
-  code: 'config' | 'invalid_request',
+  code: 'config' | 'invalid_request' | 'malformed',
 ): z.infer<S> {
   const result = schema.safeParse(value);
   if (result.success) return result.data;
@@ -28,6 +28,7 @@ export function checked<S extends z.ZodType>(
       ? `Expected ${what}: ${expected}, got ${got}`
       : `Expected ${what} \`${field}\`: ${expected}, got ${got}`;
   if (code === 'config') throw IModelError.of('config', message, { field, value: got });
+  if (code === 'malformed') throw IModelError.of('malformed', message, { path: field, source: 'bus' });
   throw IModelError.of('invalid_request', message, { path: field, value: got });
 }
 

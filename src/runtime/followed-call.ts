@@ -5,8 +5,7 @@ import { NumberedReader } from '../bus/numbered-reader.ts';
 import type { NumberedMessage } from '../bus/numbered-sender.ts';
 import { subjects } from '../bus/subjects.ts';
 import { IModelError } from '../errors.ts';
-import { checked } from './checked.ts';
-import { readReply } from './read-reply.ts';
+import { checkedReply } from './read-reply.ts';
 
 /** How long one question for the call waits, in milliseconds. */
 const askTimeoutMs = 1_000;
@@ -59,7 +58,7 @@ export class FollowedCall {
     const { bus, modelId, callId } = this.#options;
     const body = { call_id: callId, after_seq: afterSeq, follow: true };
     const message = await bus.request(subjects.resume(modelId), body, { timeoutMs: askTimeoutMs });
-    return checked(resumeReply, readReply(message), 'reply', 'invalid_request').messages;
+    return checkedReply(resumeReply, message).messages;
   }
 
   #take(message: NumberedMessage): void {

@@ -7,8 +7,7 @@ import type { NumberedMessage } from '../bus/numbered-sender.ts';
 import { checkToken, subjects } from '../bus/subjects.ts';
 import type { Endpoint, EndpointConfig, EndpointJob, EndpointReply, Fields } from '../endpoints/endpoint.ts';
 import { IModelError } from '../errors.ts';
-import { checked } from './checked.ts';
-import { readReply } from './read-reply.ts';
+import { checkedReply } from './read-reply.ts';
 
 /** Messages a host may send ahead; returned at half. */
 const credit = 128;
@@ -149,7 +148,7 @@ class RemoteRun {
     const headers = trace == null ? {} : { headers: trace.headers };
     const options = { timeoutMs: answerTimeoutMs, idempotent: true, ...headers };
     const reply = await this.#bus.request(subjects.endpointCall(this.#name), body, options);
-    this.#node = checked(endpointAccepted, readReply(reply), 'reply', 'invalid_request').node;
+    this.#node = checkedReply(endpointAccepted, reply).node;
     this.#giveCredit(0);
   }
 
@@ -220,7 +219,7 @@ class RemoteRun {
     const body = { type: 'resume', call_id: this.#job.callId, after_seq: afterSeq };
     const subject = subjects.endpointCtl(this.#name, this.#node);
     const reply = await this.#bus.request(subject, body, { timeoutMs: 1_000 });
-    return checked(endpointReplay, readReply(reply), 'reply', 'invalid_request').messages;
+    return checkedReply(endpointReplay, reply).messages;
   }
 
   /** Asks the host to stop, and gives it time to say that it has; a host that is gone is not waited for. */

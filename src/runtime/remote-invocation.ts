@@ -5,10 +5,9 @@ import { subjects } from '../bus/subjects.ts';
 import type { Fields } from '../endpoints/endpoint.ts';
 import { IModelError } from '../errors.ts';
 import type { BusSpan } from '../telemetry/bus-span.ts';
-import { checked } from './checked.ts';
 import { type Follower, followLater, neverFollow } from './follow-later.ts';
 import { FollowedCall } from './followed-call.ts';
-import { readReply } from './read-reply.ts';
+import { checkedReply } from './read-reply.ts';
 import { RemoteCall } from './remote-call.ts';
 import { type ReplyListener, requestCall } from './request-call.ts';
 import { toHeaders } from './wire-options.ts';
@@ -64,7 +63,7 @@ export class RemoteInvocation implements ReplyListener, Follower {
 
   replied(message: Message): void {
     try {
-      this.#end(new RemoteCall(checked(wireCall, readReply(message), 'reply', 'invalid_request')));
+      this.#end(new RemoteCall(checkedReply(wireCall, message)));
     } catch (error) {
       this.failed(error);
     }

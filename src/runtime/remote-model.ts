@@ -3,14 +3,14 @@ import { type ModelEventMessage, modelEvent } from '../../schemas/event.ts';
 import type { CallOptions } from '../../schemas/imodel.ts';
 import { type ModelDict, modelDict } from '../../schemas/snapshot.ts';
 import { type ModelState, modelState } from '../../schemas/state.ts';
-import type { ControlRequest } from '../../schemas/wire.ts';
+import { type ControlRequest, cancelReply } from '../../schemas/wire.ts';
 import type { Bus } from '../bus/bus.ts';
 import { checkToken, subjects } from '../bus/subjects.ts';
 import type { Fields } from '../endpoints/endpoint.ts';
 import { BusSpan } from '../telemetry/bus-span.ts';
-import { checked, checkedCallOptions } from './checked.ts';
+import { checkedCallOptions } from './checked.ts';
 import { followPrefix } from './follow-later.ts';
-import { readReply } from './read-reply.ts';
+import { checkedReply } from './read-reply.ts';
 import type { RemoteCall } from './remote-call.ts';
 import { cancelled, RemoteInvocation } from './remote-invocation.ts';
 import { RemoteStream } from './remote-stream.ts';
@@ -112,13 +112,13 @@ export class RemoteModel {
   async cancel(callId: string, reason?: string): Promise<boolean> {
     const body = { call_id: checkToken(callId, 'callId'), ...(reason === undefined ? {} : { reason }) };
     const message = await this.#bus.request(subjects.cancel(this.id), body, { timeoutMs: questionTimeoutMs });
-    return (readReply(message) as { cancelled?: unknown }).cancelled === true;
+    return checkedReply(cancelReply, message).cancelled;
   }
 
   /** What the node that answers first is doing. */
   async state(): Promise<ModelState> {
     const message = await this.#bus.request(subjects.state(this.id), {}, { timeoutMs: questionTimeoutMs });
-    return checked(modelState, readReply(message), 'state', 'invalid_request');
+    return checkedReply(modelState, message);
   }
 
   /**
@@ -127,13 +127,13 @@ export class RemoteModel {
    */
   async snapshot(): Promise<ModelDict> {
     const message = await this.#bus.request(subjects.snapshot(this.id), {}, { timeoutMs: snapshotTimeoutMs });
-    return checked(modelDict, readReply(message), 'snapshot', 'invalid_request');
+    return checkedReply(modelDict, message);
   }
 
   /** Pauses, resumes, drains, closes, changes limits or resets them, on every node that serves the id. @returns One node's state after it. */
   async control(request: ControlRequest): Promise<ModelState> {
     const message = await this.#bus.request(subjects.control(this.id), request, { timeoutMs: questionTimeoutMs });
-    return checked(modelState, readReply(message), 'state', 'invalid_request');
+    return checkedReply(modelState, message);
   }
 
   /** Hears every event of this iModel; returns the way to stop. */

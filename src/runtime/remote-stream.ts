@@ -9,9 +9,8 @@ import { subjects } from '../bus/subjects.ts';
 import type { Fields } from '../endpoints/endpoint.ts';
 import { IModelError } from '../errors.ts';
 import type { BusSpan } from '../telemetry/bus-span.ts';
-import { checked } from './checked.ts';
 import { ChunkBuffer } from './chunk-buffer.ts';
-import { readReply } from './read-reply.ts';
+import { checkedReply } from './read-reply.ts';
 import { RemoteCall } from './remote-call.ts';
 import { requestCall } from './request-call.ts';
 import { toHeaders } from './wire-options.ts';
@@ -155,7 +154,7 @@ export class RemoteStream implements AsyncIterableIterator<Chunk> {
 
   #opened(message: Message): void {
     try {
-      this.#node = checked(streamReply, readReply(message), 'reply', 'invalid_request').node;
+      this.#node = checkedReply(streamReply, message).node;
       // The whole window may have been read before it was known whom to tell.
       this.#returnCredit();
     } catch (error) {
@@ -180,7 +179,7 @@ export class RemoteStream implements AsyncIterableIterator<Chunk> {
     const body = { call_id: this.callId, after_seq: afterSeq };
     const subject = subjects.resume(this.#init.modelId);
     const message = await this.#init.bus.request(subject, body, { timeoutMs: resumeTimeoutMs });
-    return checked(resumeReply, readReply(message), 'reply', 'invalid_request').messages;
+    return checkedReply(resumeReply, message).messages;
   }
 
   #end(call: RemoteCall): void {

@@ -1,18 +1,28 @@
 import fc from 'fast-check';
 import { Packr } from 'msgpackr';
 import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest';
+import { z } from 'zod';
 import { wireCall } from '../../schemas/call.ts';
+import { endpointAccepted, endpointReplay } from '../../schemas/endpoint.ts';
+import { modelDict } from '../../schemas/snapshot.ts';
 import { modelState } from '../../schemas/state.ts';
 import { cancelReply, failureReply, resumeReply, streamReply } from '../../schemas/wire.ts';
 import { subjects } from '../../src/bus/subjects.ts';
+import { iModel } from '../../src/imodel.ts';
+import { type ServedEndpoint, serveEndpoint } from '../../src/runtime/serve-endpoint.ts';
+import { hostileBody, hostileHeaders } from './hostile.ts';
 import { until } from './private-server.ts';
 import { buses, type Served, serveScripted } from './served-model.ts';
 import { TextClient, type TextMessage } from './text-client.ts';
+import { WatchedEndpoint } from './watched-endpoint.ts';
 
 const packr = new Packr({ useRecords: false });
 const open = buses.nats as NonNullable<(typeof buses)[string]>;
 
 let served: Served;
+let servedEndpoint: ServedEndpoint;
+/** What its calls are run by is served beside it, under the same name. */
+let far: iModel;
 let client: TextClient;
 const unhandled: unknown[] = [];
 const note = (error: unknown): void => void unhandled.push(error);
@@ -21,125 +31,74 @@ beforeAll(async () => {
   process.on('unhandledRejection', note);
   process.on('uncaughtException', note);
   served = await serveScripted(open, { text: 'fine' }, { concurrencyLimit: 4 });
+  servedEndpoint = serveEndpoint(new WatchedEndpoint(), served.id, served.host);
+  await served.host.flush();
+  const { caller: bus, id: endpointName } = served;
+  far = new iModel({ endpoint: 'remote', provider: 'scripted', endpointName, bus, retry: null });
   client = await TextClient.connect(inject('natsUrl'));
 });
 afterAll(async () => {
   process.off('unhandledRejection', note);
   process.off('uncaughtException', note);
   client.close();
+  await far.close();
+  await servedEndpoint.close();
   await served[Symbol.asyncDispose]();
 });
 
+const verbs = ['invoke', 'stream', 'cancel', 'ctl', 'resume', 'state', 'snapshot', 'control'] as const;
+const places = [...verbs, 'endpoint.call', 'endpoint.cancel', 'endpoint.ctl', '$SRV.INFO', '$SRV.STATS'] as const;
+type Place = (typeof places)[number];
+
 /** One hostile message. */
 interface Hostile {
-  readonly verb: string;
+  readonly place: Place;
   readonly body: Buffer;
   readonly headers: Readonly<Record<string, string>> | undefined;
 }
 
-const id = fc.oneof(
-  fc.constantFrom('', '__proto__', 'constructor', 'live', '..', '*', '>', 'a b', 'x'.repeat(65), '\u0000'),
-  fc.string({ maxLength: 80 }),
-  fc.integer(),
-);
-const number = fc.oneof(
-  fc.constantFrom(-1, 0.5, 1e308, 2 ** 53, Number.MAX_SAFE_INTEGER, 0, 65_537),
-  fc.integer(),
-  fc.string({ maxLength: 5 }),
-);
-/** Nearly right, so that it gets past the first check. */
-const nearlyRight = fc.record(
-  {
-    call_id: id,
-    after_seq: number,
-    chunks: number,
-    type: fc.constantFrom('credit', 'extend', 'cancel', 'grant', '__proto__'),
-    action: fc.constantFrom('explode', 'limits', '__proto__', 'toString'),
-    limit_requests: number,
-    reason: fc.oneof(fc.string(), fc.constant('r'.repeat(2_000)), fc.integer()),
-    follow: fc.anything({ maxDepth: 1 }),
-    messages: fc.anything({ maxDepth: 2, withBigInt: false }),
-    seq: number,
-    kind: fc.constantFrom('chunk', 'end', 'alive', 'x'),
-    last_seq: number,
-  },
-  { requiredKeys: [] },
-);
-const nested = fc.integer({ min: 1, max: 20_000 }).map((depth) => `${'{"a":['.repeat(depth)}1`);
-const protoJson = fc.constantFrom(
-  '{"__proto__":{"polluted":true},"messages":[]}',
-  '{"\\u005f_proto__":{"polluted":true},"call_id":"x"}',
-  '{"constructor":{"prototype":{"polluted":true}}}',
-  '{"call_id":"__proto__","after_seq":0}',
-);
-const json = fc.oneof(
-  fc.jsonValue().map((value) => JSON.stringify(value)),
-  protoJson,
-  nested,
-);
-const packed = fc.oneof(
-  nearlyRight.map((value) => packr.pack(value)),
-  fc.jsonValue().map((value) => packr.pack(value)),
-  fc.integer({ min: 1, max: 20_000 }).map((depth) => Buffer.alloc(depth, 0x91)),
-  fc
-    .constantFrom(
-      [0xdf, 255, 255, 255, 255],
-      [0xdd, 127, 255, 255, 255],
-      [0xc6, 127, 255, 255, 255],
-      [0xc1],
-      [0xd4, 0, 0],
-    )
-    .map((bytes) => Buffer.from(bytes)),
-);
-const truncated = fc
-  .tuple(packed, fc.integer({ min: 0, max: 64 }))
-  .map(([bytes, cut]) => Buffer.from(bytes.subarray(0, Math.max(1, bytes.length - cut))));
-const body = fc.oneof(
-  json.map((text) => Buffer.from(text)),
-  nearlyRight.map((value) => Buffer.from(JSON.stringify(value) ?? '')),
-  packed.map((bytes) => Buffer.from(bytes)),
-  truncated,
-  fc.uint8Array({ maxLength: 300 }).map((bytes) => Buffer.from(bytes)),
-);
-const headerValue = fc.oneof(
-  fc.string({ unit: fc.constantFrom('a', '0', '-', ' ', '.', '*', '>', '~'), maxLength: 70 }),
-  fc.constantFrom('NaN', '1e999', '-0'),
-);
-const headers = fc.option(
-  fc.dictionary(
-    fc.constantFrom(
-      'Content-Type',
-      'Imodel-Call',
-      'Imodel-Deadline-Ms',
-      'Imodel-Queue-Ms',
-      'Imodel-Priority',
-      'Imodel-Caller',
-      'Imodel-Credit',
-      'Imodel-Parts',
-      'Imodel-Size',
-      'traceparent',
-      'Nats-Service-Error-Code',
-      '__proto__',
-    ),
-    headerValue,
-    { maxKeys: 4 },
-  ),
-  { nil: undefined, freq: 2 },
-);
-const verbs = ['invoke', 'stream', 'cancel', 'ctl', 'resume', 'state', 'control'] as const;
-const hostile: fc.Arbitrary<Hostile> = fc.record({ verb: fc.constantFrom(...verbs), body, headers });
+const hostile: fc.Arbitrary<Hostile> = fc.record({
+  place: fc.constantFrom(...places),
+  body: hostileBody,
+  headers: hostileHeaders,
+});
 
-const subjectOf = (verb: string): string =>
-  verb === 'ctl' ? subjects.ctl(served.id, served.served.node) : `imodel.${served.id}.${verb}`;
+/** Where nobody answers for a call that nobody holds, or to what needs no answer. */
+const maySilence: ReadonlySet<Place> = new Set(['resume', 'ctl', 'endpoint.cancel', 'endpoint.ctl']);
+
+function subjectOf(place: Place): string {
+  switch (place) {
+    case 'ctl':
+      return subjects.ctl(served.id, served.served.node);
+    case 'endpoint.call':
+      return subjects.endpointCall(served.id);
+    case 'endpoint.cancel':
+      return subjects.endpointCancel(served.id);
+    case 'endpoint.ctl':
+      return subjects.endpointCtl(served.id, servedEndpoint.node);
+    case '$SRV.INFO':
+    case '$SRV.STATS':
+      return `${place}.imodel`;
+    default:
+      return `imodel.${served.id}.${place}`;
+  }
+}
 
 /** Reads a reply as its sender's encoding says. */
 function read({ body: bytes }: TextMessage): unknown {
   return bytes[0] === 0x7b ? JSON.parse(bytes.toString()) : packr.unpack(bytes);
 }
 
-/** Everything that an iModel may ever answer. */
+const others = [
+  modelDict,
+  endpointAccepted,
+  endpointReplay,
+  z.object({ type: z.string().startsWith('io.nats.micro') }),
+];
+
+/** Everything that an iModel, or an endpoint elsewhere, may ever answer. */
 function expectTyped(reply: unknown): void {
-  const known = [failureReply, wireCall, streamReply, cancelReply, resumeReply, modelState];
+  const known = [failureReply, wireCall, streamReply, cancelReply, resumeReply, modelState, ...others];
   if (known.some((schema) => schema.safeParse(reply).success)) return;
   expect.fail(`an untyped reply: ${JSON.stringify(reply)?.slice(0, 300)}`);
 }
@@ -147,6 +106,7 @@ function expectTyped(reply: unknown): void {
 async function expectServes(): Promise<void> {
   const reply = await client.request(subjectOf('invoke'), '{"messages":[{"role":"user","content":"x"}],"text":"fine"}');
   expect(wireCall.parse(read(reply)).text).toBe('fine');
+  expect((await far.invoke({ text: 'far' })).text).toBe('far');
   expect(unhandled).toEqual([]);
   expect(({} as { polluted?: unknown }).polluted).toBeUndefined();
 }
@@ -156,11 +116,10 @@ describe('an iModel that is sent anything at all', () => {
     await fc.assert(
       fc.asyncProperty(fc.array(hostile, { minLength: 1, maxLength: 25 }), async (messages) => {
         await Promise.all(
-          messages.map(async ({ verb, ...message }) => {
-            // Nobody answers for a call that nobody holds, or to a request that asks to be forgotten.
-            const maySilence = verb === 'resume' || verb === 'ctl';
-            const reply = client.request(subjectOf(verb), message.body, message.headers, maySilence ? 150 : 10_000);
-            const answered = await (maySilence ? reply.catch(() => null) : reply);
+          messages.map(async ({ place, body, headers }) => {
+            const isSilent = maySilence.has(place);
+            const reply = client.request(subjectOf(place), body, headers, isSilent ? 150 : 10_000);
+            const answered = await (isSilent ? reply.catch(() => null) : reply);
             if (answered !== null) expectTyped(read(answered));
           }),
         );
@@ -178,8 +137,8 @@ describe('an iModel that is sent anything at all', () => {
       if (event.type === 'malformed') reported.push(event.failure);
     });
     await served.caller.flush();
-    for (const { verb, ...message } of fc.sample(hostile, { numRuns: 500, seed: 7 })) {
-      client.publish(subjectOf(verb), message.body, { headers: message.headers });
+    for (const { place, ...message } of fc.sample(hostile, { numRuns: 500, seed: 7 })) {
+      client.publish(subjectOf(place), message.body, { headers: message.headers });
     }
     await client.flush();
     await expectServes();
@@ -194,8 +153,8 @@ describe('an iModel that is sent anything at all', () => {
     };
     const messages = fc.sample(hostile, { numRuns: 300, seed: 11 });
     const flood = async (): Promise<void> => {
-      for (const { verb, ...message } of messages) {
-        client.publish(subjectOf(verb), message.body, { headers: message.headers, replyTo: 'nowhere' });
+      for (const { place, ...message } of messages) {
+        client.publish(subjectOf(place), message.body, { headers: message.headers, replyTo: 'nowhere' });
       }
       await client.flush();
       await expectServes();
@@ -209,11 +168,11 @@ describe('an iModel that is sent anything at all', () => {
 
   it('takes bodies of 10 MB on every subject', async () => {
     const text = 'x'.repeat(10_000_000);
-    for (const verb of verbs) {
+    for (const place of places) {
       const sent = [text, { messages: text }, { call_id: text, after_seq: 0, action: text, type: text }];
       const replies = await Promise.all(
         sent.map((value) =>
-          served.caller.request(subjectOf(verb), value, { timeoutMs: 15_000 }).then((reply) => reply.value()),
+          served.caller.request(subjectOf(place), value, { timeoutMs: 15_000 }).then((reply) => reply.value()),
         ),
       );
       for (const reply of replies) expectTyped(reply);

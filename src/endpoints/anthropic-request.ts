@@ -2,6 +2,7 @@ import type { ChatMessage } from '../../schemas/requests/openai-chat.ts';
 import { IModelError, printValue } from '../errors.ts';
 import { record } from '../http/vendor-error.ts';
 import { parseToolArguments } from './answer.ts';
+import { toolCallsOf } from './chat-tool-calls.ts';
 import type { Fields } from './endpoint.ts';
 
 /** A message as Anthropic reads it. */
@@ -54,7 +55,7 @@ export function toAnthropicWire(request: Fields): Fields {
   const first = turns.findIndex(({ role }) => !isSystem(role));
   const leading = turns.slice(0, first === -1 ? turns.length : first);
   const systemBlocks = [...blocksOf(system), ...leading.flatMap(({ content }) => blocksOf(content))];
-  const toolChoice = choiceOf(choice, parallel);
+  const toolChoice = choiceOf(choice, Array.isArray(tools) && tools.length > 0 ? parallel : undefined);
   const stopSequences = rest.stop_sequences ?? (typeof stop === 'string' ? [stop] : stop);
   return {
     ...rest,
@@ -83,6 +84,8 @@ function joinTurns(turns: readonly ChatMessage[]): AnthropicMessage[] {
   const joined: AnthropicMessage[] = [];
   for (const turn of turns) {
     const next = turnOf(turn);
+    // The vendor refuses turns without content. An empty question at the end is its to refuse: without it the answer before would be gone on with.
+    if (isEmpty(next) && (turn !== turns.at(-1) || next.role === 'assistant')) continue;
     const last = joined.at(-1);
     if (last?.role === next.role) {
       joined[joined.length - 1] = { ...last, content: [...blocksOf(last.content), ...blocksOf(next.content)] };
@@ -90,20 +93,34 @@ function joinTurns(turns: readonly ChatMessage[]): AnthropicMessage[] {
       joined.push(next);
     }
   }
+  const last = joined.at(-1);
+  if (last?.role === 'assistant') joined[joined.length - 1] = { ...last, content: withoutTrailingSpace(last.content) };
   return joined;
+}
+
+function isEmpty({ content }: AnthropicMessage): boolean {
+  return typeof content === 'string' ? isBlank(content) : content.length === 0;
+}
+
+/** An answer that the model is to go on with must not end in white space. */
+function withoutTrailingSpace(content: AnthropicMessage['content']): AnthropicMessage['content'] {
+  if (typeof content === 'string') return content.trimEnd();
+  const last = record(content.at(-1));
+  if (last?.type !== 'text') return content;
+  return [...content.slice(0, -1), { ...last, text: String(last.text ?? '').trimEnd() }];
 }
 
 function turnOf(turn: ChatMessage): AnthropicMessage {
   const { role, content } = turn;
   if (role === 'tool' || role === 'function') {
     const result = typeof content === 'string' ? content : blocksOf(content);
-    const id = turn.tool_call_id ?? turn.name ?? '';
+    const id = toolId(turn.tool_call_id ?? turn.name ?? '');
     return { role: 'user', content: [{ type: 'tool_result', tool_use_id: id, content: result }] };
   }
   if (role !== 'assistant') return { role: 'user', content: typeof content === 'string' ? content : blocksOf(content) };
-  const calls = (turn.tool_calls ?? []).map(({ id, function: called }) => ({
+  const calls = toolCallsOf(turn).map(({ id, function: called }) => ({
     type: 'tool_use',
-    id: id ?? '',
+    id: toolId(id ?? ''),
     name: called?.name ?? '',
     input: parseToolArguments(called?.arguments ?? '').input,
   }));
@@ -111,16 +128,26 @@ function turnOf(turn: ChatMessage): AnthropicMessage {
   return { role: 'assistant', content: [...blocksOf(content), ...calls] };
 }
 
-/** Content in any form as a list of Anthropic's blocks. Empty texts are left out, since the vendor refuses them. */
+/** The vendor takes letters, digits, `_` and `-` alone; the ids of others hold dots and colons. The same id always becomes the same. */
+function toolId(id: string): string {
+  return id.replace(/[^a-zA-Z0-9_-]/g, (letter) => `_${letter.charCodeAt(0).toString(16)}`);
+}
+
+/** Content in any form as a list of Anthropic's blocks. Blank texts are left out, since the vendor refuses them. */
 function blocksOf(content: unknown): unknown[] {
-  if (content === undefined || content === null || content === '') return [];
-  if (typeof content === 'string') return [{ type: 'text', text: content }];
+  if (content === undefined || content === null) return [];
+  if (typeof content === 'string') return isBlank(content) ? [] : [{ type: 'text', text: content }];
   const parts: readonly unknown[] = Array.isArray(content) ? content : [content];
   return parts.flatMap((part) => {
     if (typeof part === 'string') return blocksOf(part);
     const block = record(part);
-    return block === undefined ? [] : [blockOf(block)];
+    if (block === undefined || (typeof block.text === 'string' && isBlank(block.text))) return [];
+    return [blockOf(block)];
   });
+}
+
+function isBlank(text: string): boolean {
+  return text.trim() === '';
 }
 
 function blockOf(part: Fields): Fields {
@@ -150,12 +177,24 @@ function sourceOf(part: Fields): Fields {
     const message = `Expected \`image_url\` to hold a URL, got ${printValue(image)}`;
     throw IModelError.of('invalid_request', message, { path: 'messages', value: printValue(image) });
   }
-  return dataUrlSource(url) ?? { type: 'url', url };
+  const source = dataUrlSource(url);
+  if (source === null && url.startsWith('data:')) {
+    const message = 'Expected `image_url` to hold a web address or a base64 data URL, got a data URL of another kind';
+    throw IModelError.of('invalid_request', message, { path: 'messages', value: printValue(url.slice(0, 40)) });
+  }
+  return source ?? { type: 'url', url };
 }
 
 function fileSourceOf(part: Fields): Fields {
   const file = record(part.file);
   const source = typeof file?.file_data === 'string' ? dataUrlSource(file.file_data) : null;
+  if (source?.media_type === 'text/plain') {
+    return {
+      type: 'text',
+      media_type: 'text/plain',
+      data: Buffer.from(String(source.data), 'base64').toString('utf8'),
+    };
+  }
   if (source !== null) return source;
   if (typeof file?.file_id === 'string') return { type: 'file', file_id: file.file_id };
   throw IModelError.of('invalid_request', 'Expected `file` to hold a data URL in `file_data` or a `file_id`', {
@@ -185,7 +224,7 @@ function toolOf(tool: unknown): unknown {
 
 function choiceOf(choice: unknown, parallel: unknown): Fields | null {
   const base = choiceBase(choice);
-  if (parallel !== false) return base;
+  if (parallel !== false || base?.type === 'none') return base;
   return { ...(base ?? { type: 'auto' }), disable_parallel_tool_use: true };
 }
 

@@ -9,6 +9,7 @@ import { estimateTokens } from '../tokens/estimate.ts';
 import { Answer } from './answer.ts';
 import { decodeJson } from './decode-json.ts';
 import type { Endpoint, EndpointConfig, EndpointJob, EndpointReply, Fields } from './endpoint.ts';
+import { takeExtraBody } from './extra-body.ts';
 import { mergeFields, withoutField } from './fields.ts';
 import { idempotencyKey } from './idempotency-key.ts';
 import { type Protocol, type SideRequests, VendorFault } from './protocol.ts';
@@ -84,8 +85,10 @@ export class HttpEndpoint implements Endpoint {
   prepare(request: Fields): Fields {
     const { protocol, reservedFields, onWarning } = this.#settings;
     const { passthrough = this.#settings.passthrough, [usageNote]: tellsUsage } = request;
-    const fields = withoutField(withoutField(request, 'passthrough'), usageNote);
-    const merged = mergeFields(this.config.kwargs, protocol.accept?.(fields) ?? fields);
+    const own = withoutField(withoutField(request, 'passthrough'), usageNote);
+    const { fields, extra } = takeExtraBody(protocol.schema, own);
+    const defaults = takeExtraBody(protocol.schema, this.config.kwargs);
+    const merged = mergeFields(defaults.fields, protocol.accept?.(fields) ?? fields);
     const checked = checkRequest(protocol.schema, merged, {
       passthrough: passthrough === true,
       ...(reservedFields && { reservedFields }),
@@ -96,7 +99,8 @@ export class HttpEndpoint implements Endpoint {
       provider: this.config.provider,
       warn: (message) => onWarning?.(message),
     });
-    return payload;
+    const last = extra ?? defaults.extra;
+    return last === null ? payload : mergeFields(payload, last);
   }
 
   estimateTokens(payload: Fields): number {

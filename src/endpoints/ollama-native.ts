@@ -5,8 +5,8 @@ import { readVendorError, record } from '../http/vendor-error.ts';
 import { type Answer, emptyView } from './answer.ts';
 import type { Fields } from './endpoint.ts';
 import { jsonCall } from './json-call.ts';
+import { toGenerateWire } from './ollama-prompt.ts';
 import { pullFirst } from './ollama-pull.ts';
-import { contentText } from './openai-chat-reply.ts';
 import { count } from './openai-usage.ts';
 import { type HttpEndpointKind, type StreamReading, VendorFault } from './protocol.ts';
 
@@ -60,29 +60,13 @@ export function ollamaGenerate(): HttpEndpointKind {
       transportFields: pullFirst.names,
       around: pullFirst.around,
       framing: 'ndjson',
-      toWire: promptOf,
+      toWire: toGenerateWire,
       // Without the field Ollama streams.
       finishWire: (payload, streaming) => ({ ...payload, stream: streaming }),
       fromWire: generateView,
       openStream: (answer) => new GenerateReading(answer),
     },
   };
-}
-
-function promptOf({ messages, ...rest }: Fields): Fields {
-  if (!Array.isArray(messages)) {
-    if (rest.prompt !== undefined) return rest;
-    throw IModelError.of('invalid_request', 'Expected `prompt` to be a text, got undefined', { path: 'prompt' });
-  }
-  const turns = messages as readonly { readonly role: string; readonly content?: unknown }[];
-  const isSystem = (role: string): boolean => role === 'system' || role === 'developer';
-  const texts = (system: boolean): string =>
-    turns
-      .filter(({ role }) => isSystem(role) === system)
-      .map(({ content }) => contentText(content))
-      .join('\n\n');
-  const system = texts(true);
-  return { prompt: texts(false), ...(system === '' ? {} : { system }), ...rest };
 }
 
 function generateView(body: unknown): AnswerView {

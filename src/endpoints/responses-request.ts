@@ -1,6 +1,7 @@
 import type { ChatMessage } from '../../schemas/requests/openai-chat.ts';
 import { IModelError } from '../errors.ts';
 import { record } from '../http/vendor-error.ts';
+import { type ChatToolCall, toolCallsOf } from './chat-tool-calls.ts';
 import type { Fields } from './endpoint.ts';
 import { contentText } from './openai-chat-reply.ts';
 
@@ -44,8 +45,10 @@ function inputOf(messages: readonly ChatMessage[], rest: Fields): Fields {
   const given = rest.instructions !== undefined && rest.instructions !== null;
   const instructions = leading.map(({ content }) => contentText(content)).join('\n\n');
   const turns = given ? messages : messages.slice(leading.length);
+  const calls = turns.flatMap((turn) => turn.tool_calls ?? []);
+  const customCalls = new Set(calls.filter(({ custom }) => custom !== undefined).map(({ id = '' }) => id));
   return {
-    input: turns.flatMap(itemsOf),
+    input: turns.flatMap((turn) => itemsOf(turn, customCalls)),
     ...(given || leading.length === 0 ? {} : { instructions }),
   };
 }
@@ -54,24 +57,30 @@ function isSystem(role: string): boolean {
   return role === 'system' || role === 'developer';
 }
 
-function itemsOf(message: ChatMessage): Fields[] {
+function itemsOf(message: ChatMessage, customCalls: ReadonlySet<string>): Fields[] {
   const { role, content } = message;
   if (role === 'tool' || role === 'function') {
     const output = typeof content === 'string' ? content : partsOf(content, 'input_text');
-    return [{ type: 'function_call_output', call_id: message.tool_call_id ?? message.name ?? '', output }];
+    const id = message.tool_call_id ?? message.name ?? '';
+    const type = customCalls.has(id) ? 'custom_tool_call_output' : 'function_call_output';
+    return [{ type, call_id: id, output: output.length === 0 ? '' : output }];
   }
   if (role !== 'assistant') {
     const speaker = isSystem(role) ? 'developer' : 'user';
     return [{ role: speaker, content: typeof content === 'string' ? content : partsOf(content, 'input_text') }];
   }
-  const calls = (message.tool_calls ?? []).map(({ id, function: called }) => ({
-    type: 'function_call',
-    call_id: id ?? '',
-    name: called?.name ?? '',
-    arguments: called?.arguments ?? '{}',
-  }));
+  const calls = toolCallsOf(message).map(callItemOf);
   const said = typeof content === 'string' ? content : partsOf(content, 'output_text');
   return said.length === 0 ? calls : [{ role: 'assistant', content: said }, ...calls];
+}
+
+function callItemOf(call: ChatToolCall): Fields {
+  const { id = '', function: called } = call;
+  const custom = record(call.custom);
+  if (custom !== undefined)
+    return { type: 'custom_tool_call', call_id: id, name: custom.name, input: custom.input ?? '' };
+  const given = called?.arguments ?? '';
+  return { type: 'function_call', call_id: id, name: called?.name ?? '', arguments: given === '' ? '{}' : given };
 }
 
 function partsOf(content: unknown, textType: 'input_text' | 'output_text'): unknown[] {
@@ -90,14 +99,19 @@ function partsOf(content: unknown, textType: 'input_text' | 'output_text'): unkn
 }
 
 function toolOf(tool: unknown): unknown {
+  const custom = record(record(tool)?.custom);
+  if (custom !== undefined) return { type: 'custom', ...custom };
   const called = record(record(tool)?.function);
   // The API's default for `strict` is true, chat's is false: a tool written for chat keeps chat's meaning.
   return called === undefined ? tool : { type: 'function', strict: false, ...called };
 }
 
 function choiceOf(choice: unknown): unknown {
-  const named = record(record(choice)?.function)?.name;
-  return named === undefined ? choice : { type: 'function', name: named };
+  const { type = '', ...given } = record(choice) ?? {};
+  const inner = record(given[String(type)]);
+  if (inner === undefined) return choice;
+  if (type !== 'allowed_tools') return { type, ...inner };
+  return { type, ...inner, ...(Array.isArray(inner.tools) ? { tools: inner.tools.map(choiceOf) } : {}) };
 }
 
 function formatOf(format: unknown): unknown {

@@ -1,5 +1,6 @@
 import { endpointOptions } from '../../schemas/imodel.ts';
 import type { Endpoint, EndpointConfig, Fields } from '../endpoints/endpoint.ts';
+import { takeExtraBody } from '../endpoints/extra-body.ts';
 import { HttpEndpoint, joinUrl } from '../endpoints/http-endpoint.ts';
 import type { HttpEndpointKind } from '../endpoints/protocol.ts';
 import { checkRequest } from '../endpoints/request-check.ts';
@@ -114,11 +115,13 @@ function kwargsOf(kind: HttpEndpointKind, options: EndpointOptions): Fields {
   const model = kwargs.model ?? (named === '' ? undefined : named) ?? kind.model;
   const given = model === undefined ? kwargs : { ...kwargs, model };
   const { schema, accept } = kind.protocol;
-  const defaults = accept?.(given) ?? given;
-  if (schema === null) return { ...defaults };
+  const { fields, extra } = takeExtraBody(schema, given);
+  const defaults = accept?.(fields) ?? fields;
+  const kept = extra === null ? {} : { extra_body: extra };
+  if (schema === null) return { ...defaults, ...kept };
   const checked = asConfigError(() => checkRequest(schema.partial(), defaults, { passthrough, reservedFields }));
   // A schema's own defaults are for the request; here they would look as if the caller had chosen them.
-  return Object.fromEntries(Object.entries(checked).filter(([name]) => name in defaults));
+  return { ...Object.fromEntries(Object.entries(checked).filter(([name]) => name in defaults)), ...kept };
 }
 
 /** A payload default that is not valid is a mistake of the construction, not of a request. */

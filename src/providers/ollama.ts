@@ -1,4 +1,5 @@
 import { ollamaEmbed, ollamaGenerate } from '../endpoints/ollama-native.ts';
+import { refuseImageUrls } from '../endpoints/ollama-prompt.ts';
 import { pullFirst } from '../endpoints/ollama-pull.ts';
 import { openaiChat } from '../endpoints/openai-chat.ts';
 import { defineProvider } from './define-provider.ts';
@@ -17,6 +18,7 @@ export const ollama = defineProvider({
   endpoints: [
     openaiChat({
       defaultBasePath: '/v1',
+      adjust: refuseImageUrls,
       fields: pullFirst.fields,
       transportFields: pullFirst.names,
       around: pullFirst.around,

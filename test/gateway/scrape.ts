@@ -11,7 +11,7 @@ const line =
   /^(?<series>[a-zA-Z_:][a-zA-Z0-9_:]*(?:\{(?:[a-zA-Z_][a-zA-Z0-9_]*="(?:[^"\\]|\\.)*",?)*\})?) (?<value>\S+)$/;
 
 /** Reads Prometheus' text format, and refuses what it does not allow: a series without a type, or twice, or a value that is none. */
-export function parseScrape(text: string): Scrape {
+function parseScrape(text: string): Scrape {
   const types = new Map<string, string>();
   const values = new Map<string, number>();
   for (const row of text.split('\n')) {

@@ -18,6 +18,8 @@ describe('docker-compose.yml', () => {
       'nats://nats:4222',
       '--config',
       '/etc/imodel/imodel.yaml',
+      '--port',
+      '8080',
     ]);
     expect(services.imodel.volumes[0]).toMatch(/:\/etc\/imodel\/imodel\.yaml:ro$/);
     expect(Object.keys(volumes)).toContain(services.nats.volumes[0].split(':')[0]);

@@ -27,14 +27,16 @@ const last = `${chunked(`${event({}, 'stop')}data: [DONE]\n\n`)}0\r\n\r\n`;
 function stream(socket) {
   socket.write(streamHead);
   let sent = 0;
+  const stop = () => clearInterval(timer);
   const timer = setInterval(() => {
     socket.write(events[sent]);
     sent += 1;
     if (sent < pieces) return;
-    clearInterval(timer);
+    stop();
+    socket.off('close', stop);
     socket.write(last);
   }, gapMs);
-  socket.once('close', () => clearInterval(timer));
+  socket.once('close', stop);
 }
 
 const server = createServer({ noDelay: true }, (socket) => {

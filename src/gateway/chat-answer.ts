@@ -17,7 +17,7 @@ export function writeCompletion(call: ApiCalling, { target, callId, createdAt }:
     model: nameOf(target.model),
   };
   const vendor = record(call.response);
-  if (target.family === 'chat' && Array.isArray(vendor?.choices)) return { ...frame, ...withoutEmpty(vendor) };
+  if (target.family === 'chat' && Array.isArray(vendor?.choices)) return addPresent(frame, vendor);
   const toolUses = target.family === 'agent' ? [] : call.toolUses;
   const message = {
     role: 'assistant',
@@ -77,6 +77,10 @@ function writeToolCall({ id, name, input, rawArguments }: ToolUse): Fields {
   return { id, type: 'function', function: { name, arguments: rawArguments ?? JSON.stringify(input) } };
 }
 
-function withoutEmpty(fields: Fields): Fields {
-  return Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== null && value !== undefined));
+function addPresent(to: Record<string, unknown>, fields: Fields): Fields {
+  for (const name of Object.keys(fields)) {
+    const value = fields[name];
+    if (value !== null && value !== undefined) to[name] = value;
+  }
+  return to;
 }

@@ -3,6 +3,7 @@ import type { Socket } from 'node:net';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import type { CallOptions } from '../../schemas/imodel.ts';
 import type { ModelState } from '../../schemas/state.ts';
+import { noHeaders } from '../bus/headers.ts';
 import type { Fields } from '../endpoints/endpoint.ts';
 import { IModelError } from '../errors.ts';
 import { record } from '../http/vendor-error.ts';
@@ -103,9 +104,10 @@ export async function runExchange(input: ExchangeInput): Promise<unknown> {
 
 /** The options of a call in its request's headers, which are those of the bus: `Imodel-Priority` and the like. */
 function callOptionsOf(request: FastifyRequest, queueTimeoutMs: number): CallOptions & { readonly callId: string } {
-  const headers: Record<string, string> = {};
-  for (const [name, value] of Object.entries(request.headers)) {
-    if (name.startsWith('imodel-') && typeof value === 'string') headers[name] = value;
+  let headers = noHeaders;
+  for (const name in request.headers) {
+    const value = request.headers[name];
+    if (name.startsWith('imodel-') && typeof value === 'string') headers = { ...headers, [name]: value };
   }
   const asked = fromHeaders(headers);
   return {

@@ -25,6 +25,9 @@ const checkingMs = 1_000;
 /** Idle connections are kept longer than the 60 s after which most clients and balancers drop them: the one who closes last loses no request. */
 const keepAliveMs = 72_000;
 
+/** How often a server that stops looks for connections that have become idle, in milliseconds. */
+const closingMs = 25;
+
 /** Largest head of a request, in bytes. */
 const maxHeadBytes = 32_768;
 
@@ -52,15 +55,10 @@ export async function createServer(
   server.decorateRequest('target', null);
   let stopping = false;
   server.server.on('connection', (socket) => socket.setMaxListeners(0));
-  server.server.on('request', (_request, response) => {
-    // A connection that was busy when the server closed must not stay open for a next request.
-    response.once('close', () => {
-      if (stopping) setImmediate(() => server.server.closeIdleConnections());
-    });
-  });
-  server.addHook('onRequest', async (request, reply) => {
+  server.addHook('onRequest', (request, reply, done) => {
     if (stopping) reply.header('connection', 'close');
     refuseForeignName(request);
+    done();
   });
   server.setNotFoundHandler((request) => {
     throw new Refusal(404, 'not_found', `There is nothing at ${request.method} ${request.url.split('?', 1)[0]}`);
@@ -80,6 +78,9 @@ export async function createServer(
     server,
     stop: () => {
       stopping = true;
+      // A connection that was busy when the server closed must not stay open for a next request.
+      const timer = setInterval(() => server.server.closeIdleConnections(), closingMs);
+      server.server.once('close', () => clearInterval(timer));
     },
   };
 }

@@ -29,6 +29,7 @@ export interface RateLimitInfo {
  * @see {@link https://docs.claude.com/en/api/rate-limits#response-headers} (both read 2026-11)
  */
 export function parseRateLimitHeaders(headers: HttpHeaders, now: number): RateLimitInfo | null {
+  if (!speaksOfLimits(headers)) return null;
   const inputTokens = anthropicStyle(headers, 'input-tokens', now);
   const outputTokens = anthropicStyle(headers, 'output-tokens', now);
   const info: RateLimitInfo = {
@@ -47,6 +48,12 @@ export function parseRateLimitHeaders(headers: HttpHeaders, now: number): RateLi
   };
   const says = info.requests ?? info.tokens ?? info.inputTokens ?? info.outputTokens ?? info.retryAfterMs;
   return says === null ? null : info;
+}
+
+/** Most replies say nothing: they are not searched for every spelling. */
+function speaksOfLimits(headers: HttpHeaders): boolean {
+  for (const name in headers) if (name.includes('ratelimit') || name.includes('retry-after')) return true;
+  return false;
 }
 
 /**

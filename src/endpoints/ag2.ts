@@ -31,6 +31,9 @@ const prefixesOf: Readonly<Record<string, readonly string[]>> = {
   ollama: ['OLLAMA_'],
 };
 
+/** The version of the package that the side program was tried with; the versions below are Python's. */
+export const ag2PackageVersion = '1.2.1';
+
 const program = {
   provider: 'ag2',
   title: 'AG2',

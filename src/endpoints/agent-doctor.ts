@@ -1,7 +1,7 @@
 import { tmpdir } from 'node:os';
 import { IModelError } from '../errors.ts';
 import { childEnvironment } from '../process/environment.ts';
-import { ag2GroupChat } from './ag2.ts';
+import { ag2GroupChat, ag2PackageVersion } from './ag2.ts';
 import { findAgent, nodeScript } from './agent-command.ts';
 import type { AgentProgram } from './agent-program.ts';
 import { isAtLeast, probeVersion, type VersionProbe } from './agent-version.ts';
@@ -22,7 +22,7 @@ export interface AgentReport {
   readonly version: string | null;
   /** Whether it is there, answers, and is new enough. */
   readonly usable: boolean;
-  /** The version the endpoint was written for. */
+  /** The version the endpoint was written for; for AG2 that of its package. */
   readonly testedVersion: string;
   /** What is wrong and what helps; empty when it is usable. */
   readonly advice: string;
@@ -49,7 +49,8 @@ export async function examineAgents(
   hostEnvironment: Readonly<Record<string, string | undefined>> = process.env,
 ): Promise<AgentReport[]> {
   const reports = programs.map((program) => examine(program, hostEnvironment, ['--version']));
-  return Promise.all([...reports, examine(ag2GroupChat, hostEnvironment, ag2Question)]);
+  const ag2 = { ...ag2GroupChat, testedVersion: ag2PackageVersion };
+  return Promise.all([...reports, examine(ag2, hostEnvironment, ag2Question)]);
 }
 
 async function examine(

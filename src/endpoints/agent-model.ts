@@ -17,20 +17,24 @@ export interface ModelNames {
   readonly repair?: (model: string) => string;
 }
 
-/** What a bare provider name means as a model: `claude` is `claude_code/sonnet`. */
-export const bareAgentModels: Readonly<Record<string, string>> = {
-  claude: 'claude_code/sonnet',
-  'claude-code': 'claude_code/sonnet',
-  claude_code: 'claude_code/sonnet',
-  codex: 'codex/gpt-5.3-codex-spark',
-  'gemini-code': 'gemini_code/gemini-3-flash-preview',
-  gemini_code: 'gemini_code/gemini-3-flash-preview',
-  'gemini-cli': 'gemini_code/gemini-3-flash-preview',
-  gemini_cli: 'gemini_code/gemini-3-flash-preview',
-  pi: 'pi/gemini-2.5-flash',
-  'pi-code': 'pi/gemini-2.5-flash',
-  pi_code: 'pi/gemini-2.5-flash',
-};
+const claude = { provider: 'claude_code', model: 'sonnet' };
+const gemini = { provider: 'gemini_code', model: 'gemini-3-flash-preview' };
+const pi = { provider: 'pi', model: 'gemini-2.5-flash' };
+
+/** What the bare name of an agent means where a model is expected. */
+export const bareAgentModels: ReadonlyMap<string, { readonly provider: string; readonly model: string }> = new Map([
+  ['claude', claude],
+  ['claude-code', claude],
+  ['claude_code', claude],
+  ['codex', { provider: 'codex', model: 'gpt-5.3-codex-spark' }],
+  ['gemini-code', gemini],
+  ['gemini_code', gemini],
+  ['gemini-cli', gemini],
+  ['gemini_cli', gemini],
+  ['pi', pi],
+  ['pi-code', pi],
+  ['pi_code', pi],
+]);
 
 const effortSuffix = new RegExp(`^(.+?)-(${effortLevels.join('|')})$`);
 

@@ -1,3 +1,4 @@
+import { bareAgentModels } from '../endpoints/agent-model.ts';
 import { IModelError, printValue } from '../errors.ts';
 import type { Environment } from './endpoint-options.ts';
 
@@ -12,7 +13,8 @@ export interface InferredProvider {
  *
  * - A provider that is given is used, and the model's name stays as it is, slashes included.
  * - Otherwise what stands before the first slash is the provider, and the rest is the model.
- * - A name without a slash belongs to the provider named by `LIONAGI_CHAT_PROVIDER`, or to `openai`.
+ * - The bare name of an agent stands for that agent with a model: `claude` is `claude_code/sonnet`.
+ * - Any other name without a slash belongs to the provider named by `LIONAGI_CHAT_PROVIDER`, or to `openai`.
  *
  * @throws IModelError `config` when there is neither a provider nor a model to tell it from.
  */
@@ -24,6 +26,8 @@ export function inferProvider(
   if (given !== '') return { provider: given, model: model ?? undefined };
   if (typeof model !== 'string' && model !== undefined && model !== null) throw noProvider(model);
   if (model === undefined || model === null || model === '') throw noProvider(provider);
+  const agent = bareAgentModels.get(model.trim());
+  if (agent !== undefined) return agent;
   const slash = model.indexOf('/');
   if (slash === -1) {
     const preferred = env.LIONAGI_CHAT_PROVIDER?.trim() ?? '';

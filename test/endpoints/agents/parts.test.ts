@@ -13,6 +13,8 @@ import { isAtLeast } from '../../../src/endpoints/agent-version.ts';
 import { claudeCode } from '../../../src/endpoints/claude-code.ts';
 import { codex } from '../../../src/endpoints/codex.ts';
 import { toToml } from '../../../src/endpoints/toml.ts';
+import { iModel } from '../../../src/imodel.ts';
+import { inferProvider } from '../../../src/providers/infer.ts';
 import { matchEndpoint } from '../../../src/providers/match.ts';
 import { temporaryFolder } from './harness.ts';
 
@@ -83,11 +85,13 @@ test.each([
   expect(parseModelSpec(text, claudeCode.models)).toEqual({ model, effort });
 });
 
-test('bare names stand for models of providers that exist', () => {
-  for (const spec of Object.values(bareAgentModels)) {
-    const [provider = '', model = ''] = spec.split('/');
-    expect(matchEndpoint(provider, 'chat', { kwargs: { model } }).config.kwargs.model, spec).toBe(model);
+test('a bare name stands for an agent that exists with a model, wherever a model is named', () => {
+  for (const [name, { provider, model }] of bareAgentModels) {
+    expect(inferProvider({ model: name }), name).toEqual({ provider, model });
+    expect(matchEndpoint(provider, 'chat', { kwargs: { model } }).config.kwargs.model, name).toBe(model);
   }
+  expect(inferProvider({ model: 'claude', provider: 'openai' })).toEqual({ provider: 'openai', model: 'claude' });
+  expect(new iModel({ model: 'claude' })).toMatchObject({ isCli: true, modelName: 'sonnet' });
 });
 
 test.each([

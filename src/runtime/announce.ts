@@ -3,6 +3,7 @@ import type { Bus } from '../bus/bus.ts';
 import { type AnnouncedService, announceService, type ServiceEndpoint } from '../bus/service.ts';
 import { hostQueue, subjects } from '../bus/subjects.ts';
 import { version } from '../version.ts';
+import type { RequestTally } from './request-tally.ts';
 import { schemaId } from './schema-id.ts';
 import type { Servable } from './serve.ts';
 
@@ -12,13 +13,17 @@ const endpointSchemas = {
   stream: { request_schema: schemaId('callRequest'), reply_schema: schemaId('streamReply') },
 } as const;
 
+/** By subject. */
+type ServedTally = Readonly<Record<'invoke' | 'stream', RequestTally>>;
+
 /**
  * Makes a served iModel known as a NATS service of the name `imodel`, so that `imodel ls` and every NATS tool finds it. Its statistics
- * count calls, those of both subjects together, and show its queue and its budget.
+ * count the requests of each subject, and show its queue and its budget.
  *
+ * @param tally - What came to each subject.
  * @param node - Which process it is, for the metadata.
  */
-export function announceModel(model: Servable, bus: Bus, node: string): AnnouncedService {
+export function announceModel(model: Servable, bus: Bus, node: string, tally: ServedTally): AnnouncedService {
   const { id, live } = model;
   const startedAt = live.clock.now();
   const endpoint = (name: 'invoke' | 'stream'): ServiceEndpoint => ({
@@ -27,17 +32,9 @@ export function announceModel(model: Servable, bus: Bus, node: string): Announce
     queue: hostQueue,
     metadata: { ...endpointSchemas[name], ...fieldsOf(model) },
     counts: () => {
-      const { counters, mode, queue, running, budget } = model.state;
-      const { submitted: requests, failed, aborted, skipped } = counters;
-      const { processingMs, lastFailure } = live;
-      const lastError = lastFailure?.message ?? '';
-      return {
-        requests,
-        errors: failed + aborted + skipped,
-        lastError,
-        processingMs,
-        data: { mode, queue, running, budget },
-      };
+      const { requests, errors, lastError, processingMs } = tally[name];
+      const { mode, queue, running, budget } = model.state;
+      return { requests, errors, lastError, processingMs, data: { mode, queue, running, budget } };
     },
   });
   const { provider, endpoint: protocol, model: modelName } = model.state;

@@ -85,10 +85,6 @@ export class LiveModel implements CallOwner, ExecutorObserver {
   readonly journal: Journal | null;
   /** How the endpoint stands with its upstream. */
   readonly standing = new EndpointStanding();
-  /** Milliseconds from dispatch to end of all calls that have ended, together. */
-  processingMs = 0;
-  /** Why the last call that did not complete ended. */
-  lastFailure: Failure | null = null;
   /** Hears of attempts and ends before anybody else; null for most models. */
   recorder: CallRecorder | null = null;
   /** Whether the chunks of streams are kept for a while for those who want to see them too: true once it is served on a bus. */
@@ -393,9 +389,6 @@ export class LiveModel implements CallOwner, ExecutorObserver {
 
   ended(call: ApiCalling): void {
     this.recorder?.ended(call);
-    const { row, failure } = call;
-    if (row !== null && row.startedAt >= 0) this.processingMs += this.clock.now() - row.startedAt;
-    if (failure !== null) this.lastFailure = failure;
     this.events.call('post_invocation', call);
   }
 

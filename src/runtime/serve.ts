@@ -89,7 +89,7 @@ class ModelHost {
     this.#on(lasting, subjects.resume(id), (message) => this.#resume(message));
     const eventSubjects = new Map(modelEventTypes.map((type) => [type, subjects.events(id, type)]));
     lasting.push(model.live.events.observe((type, make) => bus.announce(eventSubjects.get(type) ?? '', make)));
-    const service = announceModel(model, bus, this.node);
+    const service = announceModel(model, bus, this.node, this.#calls.tally);
     intake.push(() => service.close());
     lasting.push(() => this.#streams.close());
     lasting.push(() => model.live.clock.clearTimeout(this.#sweepTimer));

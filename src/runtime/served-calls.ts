@@ -13,6 +13,7 @@ import { LateSink } from './late-sink.ts';
 import { outcomeHeaders } from './outcome.ts';
 import { createAfterHooks, optionsAfterHooks } from './pre-create.ts';
 import { RecentCalls } from './recent-calls.ts';
+import { RequestTally } from './request-tally.ts';
 import type { Servable } from './serve.ts';
 import type { ServedStreams } from './served-streams.ts';
 import { creditOf, fromHeaders, traceOf } from './wire-options.ts';
@@ -44,6 +45,8 @@ interface AcceptedCall {
 
 /** The calls that came to one iModel over a bus, from request to answer, by id: the same request sent twice is one call. */
 export class ServedCalls {
+  /** What came to each of the two subjects. */
+  readonly tally = { invoke: new RequestTally(), stream: new RequestTally() } as const;
   readonly #options: ServedCallsOptions;
   readonly #model: Servable;
   readonly #calls: RecentCalls<ApiCalling>;
@@ -147,8 +150,20 @@ export class ServedCalls {
     this.#options.ended();
   }
 
-  /** The call a request means: a new one, or the one that an earlier request with the same id has made. */
+  /** Counts a request, and finds the call it means. */
   #accept(message: Message, streaming: boolean): AcceptedCall {
+    const tally = streaming ? this.tally.stream : this.tally.invoke;
+    tally.requests += 1;
+    try {
+      return this.#callOf(message, streaming, tally);
+    } catch (error) {
+      tally.refused(error);
+      throw error;
+    }
+  }
+
+  /** The call a request means: a new one, or the one that an earlier request with the same id has made. */
+  #callOf(message: Message, streaming: boolean, tally: RequestTally): AcceptedCall {
     const { callId = replyToken(message), ...options } = fromHeaders(message.headers);
     const { live } = this.#model;
     if (callId !== undefined) {
@@ -173,8 +188,11 @@ export class ServedCalls {
     call.trace = traceOf(message.headers);
     call.askedBy = options.caller ?? '';
     this.#calls.add(call.id, call);
-    // Only a caller that chose the id can ask for it again.
-    call.onEnd(() => this.#ended(call.id, callId !== undefined));
+    call.onEnd(() => {
+      tally.ended(call, live.clock.now());
+      // Only a caller that chose the id can ask for it again.
+      this.#ended(call.id, callId !== undefined);
+    });
     if (streaming) call.sink = this.#options.streams.open(message, call, credit);
     const start = (): void => {
       if (live.hooks.asksBeforeCreation) void this.#submitAfterHooks(call, request, options);

@@ -438,6 +438,8 @@ describe.each(Object.entries(buses))('calls over %s', (_name, open) => {
     const { remote, caller, id, served } = await serve({ failures: [null, 'rejected'] }, { limitRequests: 9 });
     await remote.invoke(hello);
     await remote.invoke(hello);
+    for await (const _chunk of remote.stream(hello));
+    await caller.request(subjects.stream(id), { nonsense: 1 }, quick).catch(() => {});
     const ask = async (verb: string): Promise<Record<string, unknown>> => {
       const inbox = `reply.${id}.${verb}`;
       const replies = await hear(caller, inbox);
@@ -470,9 +472,9 @@ describe.each(Object.entries(buses))('calls over %s', (_name, open) => {
           num_requests: 2,
           num_errors: 1,
           last_error: 'The script says rejected',
-          data: { queue: { waiting: 0 }, running: 0, budget: { requests: { limit: 9, used: 2 } } },
+          data: { queue: { waiting: 0 }, running: 0, budget: { requests: { limit: 9, used: 3 } } },
         },
-        {},
+        { num_requests: 2, num_errors: 1, last_error: expect.stringContaining('nonsense') },
       ],
     });
   });

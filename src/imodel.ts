@@ -20,29 +20,24 @@ import type { CopyOptions, IModelFunctions, IModelOptions } from './imodel-optio
 import { ApiCalling, type PreparedRequest } from './runtime/api-calling.ts';
 import { Caching } from './runtime/caching.ts';
 import { checked, checkedCallOptions, clonedMetadata, refuseNoRequest } from './runtime/checked.ts';
-import { ChunkBuffer, discardingSink } from './runtime/chunk-buffer.ts';
 import { createId } from './runtime/create-id.ts';
 import { makeByRecipe, recipeOf } from './runtime/endpoint-recipe.ts';
-import { KeptSink } from './runtime/kept-sink.ts';
 import { LiveModel } from './runtime/live-model.ts';
 import { stateOf } from './runtime/model-state.ts';
-import { ModelStream } from './runtime/model-stream.ts';
+import type { ModelStream } from './runtime/model-stream.ts';
+import { openStream } from './runtime/open-stream.ts';
 import { limitsOf, resilienceOf } from './runtime/policies.ts';
 import { callClassOf, createAfterHooks, optionsAfterHooks } from './runtime/pre-create.ts';
+import { prepareRequest } from './runtime/prepare-request.ts';
 import { type FromDictOptions, namingPath, readModel } from './runtime/read-model.ts';
 import { resolveEndpoint, splitOptions } from './runtime/resolve-endpoint.ts';
+import { runCall } from './runtime/run-call.ts';
 import { type ServedModel, serveModel } from './runtime/serve.ts';
 import { systemClock } from './runtime/system-clock.ts';
 import { type ToDictOptions, writeModel, writeModelText } from './runtime/write-model.ts';
 import { contextWindowOf } from './tokens/context-windows.ts';
 import { estimateTokens } from './tokens/estimate.ts';
 import { TokenBudget } from './tokens/token-budget.ts';
-
-/** What travels beside the body of most calls. */
-const noTransport: Fields = Object.freeze({});
-
-/** Chunks a stream holds for a slow reader before it stops reading its upstream. */
-const streamBufferSize = 256;
 
 /**
  * One model behind one actor, which owns its queue, limits, deadlines and the life of every call.
@@ -361,14 +356,15 @@ export class iModel implements AsyncDisposable {
   invoke(request: Fields | ApiCalling = {}, options: CallOptions = {}): Promise<ApiCalling> {
     try {
       const settings = checkedCallOptions(options);
-      if (request instanceof ApiCalling) return this.#run(request, settings);
+      if (request instanceof ApiCalling) return runCall(this.#live, request, settings);
       refuseNoRequest(request);
       this.#refuseUsedId(settings.callId);
       const own = withoutField(request, 'stream');
-      if (!this.#live.hooks.asksBeforeCreation) return this.#run(this.createApiCalling(own, settings), settings);
+      if (!this.#live.hooks.asksBeforeCreation)
+        return runCall(this.#live, this.createApiCalling(own, settings), settings);
       const askedAt = this.#live.clock.now();
       const made = this.#create(own, settings);
-      return made.then((call) => this.#run(call, optionsAfterHooks(settings, this.#live, askedAt)));
+      return made.then((call) => runCall(this.#live, call, optionsAfterHooks(settings, this.#live, askedAt)));
     } catch (error) {
       return Promise.reject(error);
     }
@@ -393,16 +389,8 @@ export class iModel implements AsyncDisposable {
       this.#refuseUsedId(settings.callId);
       call = this.createApiCalling({ ...request, stream: true }, settings);
     }
-    const buffer = new ChunkBuffer(streamBufferSize, () => stream.call.chunkArrived(this.#live.clock.now()));
-    const stream = new ModelStream(call, buffer);
-    const begin = (own: ApiCalling, left: CallOptions): void => {
-      own.sink = this.#live.keepsChunks ? new KeptSink(buffer) : buffer;
-      own.onEnd(() => buffer.close());
-      this.#live.submit(own, left);
-    };
-    if (request instanceof ApiCalling || !this.#live.hooks.asksBeforeCreation) begin(call, settings);
-    else this.#beginAfterHooks(stream, { ...request, stream: true }, settings, begin);
-    return stream;
+    const asked = request instanceof ApiCalling ? null : { ...request, stream: true };
+    return openStream(this.#live, call, settings, asked);
   }
 
   /** Starts no more calls until {@link resume}; those that run go on, new ones wait. */
@@ -463,36 +451,10 @@ export class iModel implements AsyncDisposable {
     });
   }
 
-  #run(call: ApiCalling, settings: CallOptions): Promise<ApiCalling> {
-    if (call.row === null) {
-      if (call.payload.stream === true) call.sink = discardingSink;
-      this.#live.submit(call, settings);
-    }
-    const raises = settings.raiseOnError === true;
-    return new Promise((resolve, reject) => {
-      call.onEnd((ended) => {
-        if (rejects(ended, raises)) reject(ended.error);
-        else resolve(ended);
-      });
-    });
-  }
-
-  /** What an endpoint makes of a request, without what is said of hooks. */
+  /** What its endpoint makes of a request, without what is said of hooks. */
   #prepare(given: Fields): PreparedRequest {
     const { request, isCached } = this.#live.caching.take(given);
-    let transport = noTransport;
-    let body = request;
-    for (const name of this.endpoint.transportFields) {
-      if (!(name in request)) continue;
-      transport = { ...transport, [name]: request[name] };
-      body = withoutField(body, name);
-    }
-    // An endpoint that keeps sessions resumes by itself.
-    if (this.isCli && this.endpoint.sessionId === undefined && this.providerSessionId !== null) {
-      if (body.resume === undefined && body.session_id === undefined)
-        body = { ...body, resume: this.providerSessionId };
-    }
-    return { payload: this.endpoint.prepare(body), transport, body, isCached };
+    return { ...prepareRequest(this.endpoint, request, this.providerSessionId), isCached };
   }
 
   /** Makes a call once those have been asked who are to be asked before its creation. */
@@ -505,46 +467,6 @@ export class iModel implements AsyncDisposable {
     return createAfterHooks({ live: this.#live, request: own, overrides, create, stop, caller, timeoutMs });
   }
 
-  /** A stream carries its call from the start, so that it is there before the hook; the hook's word comes before anything is sent. */
-  #beginAfterHooks(
-    stream: ModelStream,
-    request: Fields,
-    options: CallOptions,
-    begin: (call: ApiCalling, left: CallOptions) => void,
-  ): void {
-    const stop = new AbortController();
-    const signal = options.signal === undefined ? stop.signal : AbortSignal.any([stop.signal, options.signal]);
-    const { call } = stream;
-    const refuse = (error: unknown): void => {
-      call.onEnd(() => stream.close());
-      this.#live.skip(call, IModelError.is(error) ? error : IModelError.of('internal', String(error), {}));
-    };
-    const { request: own, overrides } = takeOverrides(request);
-    const create = (): ApiCalling => call;
-    const { caller, timeoutMs } = options;
-    const askedAt = this.#live.clock.now();
-    const asked = createAfterHooks({
-      live: this.#live,
-      request: own,
-      overrides,
-      create,
-      stop: signal,
-      caller,
-      timeoutMs,
-    });
-    const done = asked.then((created) => {
-      stop.signal.throwIfAborted();
-      if (created.row !== null) throw IModelError.of('conflict', `Call ${created.id} was started before`, {});
-      stream.replaceCall(created);
-      begin(created, optionsAfterHooks(options, this.#live, askedAt));
-    });
-    const settled = done.catch(refuse);
-    stream.beginAfter({
-      done: settled,
-      stop: () => stop.abort(IModelError.of('cancelled', 'The reader left the stream', {})),
-    });
-  }
-
   #resumeSession(sessionId: string): void {
     if (this.endpoint.sessionId === undefined) this.providerMetadata.session_id = sessionId;
     else this.endpoint.sessionId = sessionId;
@@ -554,17 +476,5 @@ export class iModel implements AsyncDisposable {
     if (callId !== undefined && this.#live.namedCall(callId) !== undefined) {
       throw IModelError.of('conflict', `A call with the id ${callId} has not ended`, { callId });
     }
-  }
-}
-
-/** Whether an ended call is a rejection of `invoke` or its result. */
-function rejects(call: ApiCalling, raiseOnError: boolean): boolean {
-  switch (call.status) {
-    case 'completed':
-      return false;
-    case 'failed':
-      return raiseOnError || call.failure?.code === 'missing_api_key' || call.failure?.code === 'invalid_request';
-    default:
-      return true;
   }
 }

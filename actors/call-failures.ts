@@ -49,7 +49,7 @@ function phaseOf(row: CallRow, blocked: Blocked): TimeoutPhase {
   if (row.state === callState.queued) return blocked === 'cooling' ? 'rate' : (blocked ?? 'queue');
   if (row.state === callState.backingOff) return 'backoff';
   if (!isRunning(row.state)) return 'queue';
-  if (row.isHooked) return 'hook';
+  if (row.run?.isHooked === true) return 'hook';
   return row.state === callState.answering && row.streaming ? 'stream' : 'attempt';
 }
 

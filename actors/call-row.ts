@@ -32,6 +32,13 @@ export interface CallVerdict {
   readonly failure: Failure | null;
 }
 
+/** When a call must have been dispatched and ended; Infinity where it need not. */
+export interface Deadline extends Due {
+  readonly row: CallRow;
+  readonly beginsBy: number;
+  readonly endsBy: number;
+}
+
 /** A call's place among those that wait for their next attempt. */
 export interface RetryWait extends Due {
   readonly row: CallRow;
@@ -39,46 +46,59 @@ export interface RetryWait extends Due {
   isDue: boolean;
 }
 
-/**
- * One call as the dispatcher holds it. It is its own entry in the queue and in the heap of deadlines, so that waiting costs one
- * object and leaving takes no search.
- */
-export class CallRow implements QueueEntry<CallRow>, Due {
-  readonly id: string;
-  readonly caller: string;
-  readonly priority: number;
-  readonly weight: number;
-  readonly tokens: number;
-  readonly cost: number;
-  readonly deadlineAt: number;
-  readonly queueDeadlineAt: number;
-  readonly streaming: boolean;
-  readonly handle: unknown;
-
-  /** Place in the call chart; changed by the dispatcher alone. */
-  state: CallState = callState.created;
-  /** Epoch milliseconds; -1 while it has not happened. */
-  queuedAt = -1;
-  /** Epoch milliseconds of its first attempt; -1 while it has not happened. */
-  startedAt = -1;
-  /** Why the running call was told to stop; its end is then `cancelled` or `aborted` whatever the endpoint still brings. */
-  stopping: Failure | null = null;
-  /** The units its latest attempt holds, from dispatch on. */
-  grant: Grant | null = null;
+/** What there is of a call from its beginning on; also after its end. */
+export class CallRun {
+  /** Epoch milliseconds of its first attempt. */
+  readonly startedAt: number;
+  /** {@link CircuitBreaker.epoch} when it began; below 0 when its end says nothing of the vendor any more. */
+  breakerEpoch: number;
   /** How often it was sent. */
   attempts = 0;
+  /** The units its latest attempt holds, from dispatch on. */
+  grant: Grant | null = null;
   /** While it waits for its next attempt: when that is due. */
   retry: RetryWait | null = null;
-  /** {@link CircuitBreaker.epoch} when it began. */
-  breakerEpoch = 0;
+  /** Why it was told to stop; its end is then `cancelled` or `aborted` whatever the endpoint still brings. */
+  stopping: Failure | null = null;
+  /** How it will end, once those who wanted to know before have said so; nothing changes it any more. */
+  verdict: CallVerdict | null = null;
   /** Whether others wait to see if this attempt is refused. */
   isProbe = false;
   /** Whether somebody else carries on after its own attempts have failed. */
   isRescued = false;
   /** Whether a hook runs before its first attempt. */
   isHooked = false;
-  /** How it will end, once those who wanted to know before have said so; nothing changes it any more. */
-  verdict: CallVerdict | null = null;
+
+  constructor(startedAt: number, breakerEpoch: number) {
+    this.startedAt = startedAt;
+    this.breakerEpoch = breakerEpoch;
+  }
+}
+
+/**
+ * One call as the dispatcher holds it. It is its own entry in the queue, so that waiting costs one object and leaving takes no search.
+ *
+ * A row that waits is copied by the collector until it is old: that is most of what waiting costs. So what only few calls have, and what
+ * they have only once they run, hangs on it as an object of its own, and it holds as few fractions as possible, for each of them is an
+ * object too.
+ */
+export class CallRow implements QueueEntry<CallRow> {
+  readonly id: string;
+  readonly caller: string;
+  readonly priority: number;
+  readonly weight: number;
+  readonly tokens: number;
+  readonly streaming: boolean;
+  readonly handle: unknown;
+  /** Null for a call that has all the time in the world. */
+  readonly deadline: Deadline | null;
+
+  /** Place in the call chart; changed by the dispatcher alone. */
+  state: CallState = callState.created;
+  /** Epoch milliseconds; -1 while it has not happened. */
+  queuedAt = -1;
+  /** Null until it has begun. */
+  run: CallRun | null = null;
 
   /** Its number in the journal; 0 while that has not spoken of it. */
   journalNumber = 0;
@@ -89,60 +109,44 @@ export class CallRow implements QueueEntry<CallRow>, Due {
   next: CallRow | null = null;
   previous: CallRow | null = null;
   line: CallerLine<CallRow> | null = null;
-  dueAt = Number.POSITIVE_INFINITY;
-  heapIndex = -1;
 
   constructor(input: CallRowInput) {
+    const { deadlineAt: endsBy = Number.POSITIVE_INFINITY, queueDeadlineAt: beginsBy = Number.POSITIVE_INFINITY } =
+      input;
     this.id = input.id;
     this.caller = input.caller ?? '';
     this.priority = input.priority ?? 0;
     this.weight = input.weight ?? 1;
     this.tokens = input.tokens ?? 0;
-    this.cost = Math.max(1, this.tokens);
-    this.deadlineAt = input.deadlineAt ?? Number.POSITIVE_INFINITY;
-    this.queueDeadlineAt = input.queueDeadlineAt ?? Number.POSITIVE_INFINITY;
     this.streaming = input.streaming ?? false;
     this.handle = input.handle;
-  }
-}
-
-/**
- * The calls that have not ended, oldest first. A linked list through the rows themselves: an index by id would cost more than all
- * other work of the dispatcher together.
- */
-export class LiveRows {
-  #oldest: CallRow | null = null;
-  #newest: CallRow | null = null;
-  #size = 0;
-  #added = 0;
-
-  get size(): number {
-    return this.#size;
+    this.deadline =
+      Math.min(endsBy, beginsBy) === Number.POSITIVE_INFINITY
+        ? null
+        : { row: this, beginsBy, endsBy, dueAt: Number.POSITIVE_INFINITY, heapIndex: -1 };
   }
 
-  add(row: CallRow): void {
-    row.order = this.#added;
-    this.#added += 1;
-    row.older = this.#newest;
-    if (this.#newest === null) this.#oldest = row;
-    else this.#newest.newer = row;
-    this.#newest = row;
-    this.#size += 1;
+  get cost(): number {
+    return Math.max(1, this.tokens);
   }
 
-  /** Takes out a row; one that was never added is left alone. */
-  remove(row: CallRow): void {
-    if (row.older === null && this.#oldest !== row) return;
-    if (row.older === null) this.#oldest = row.newer;
-    else row.older.newer = row.newer;
-    if (row.newer === null) this.#newest = row.older;
-    else row.newer.older = row.older;
-    row.older = null;
-    row.newer = null;
-    this.#size -= 1;
+  /** Epoch milliseconds by which it must have ended; Infinity when it need not. */
+  get deadlineAt(): number {
+    return this.deadline?.endsBy ?? Number.POSITIVE_INFINITY;
   }
 
-  *[Symbol.iterator](): Generator<CallRow, void, undefined> {
-    for (let row = this.#oldest; row !== null; row = row.newer) yield row;
+  /** Epoch milliseconds by which it must have been dispatched; Infinity when it need not. */
+  get queueDeadlineAt(): number {
+    return this.deadline?.beginsBy ?? Number.POSITIVE_INFINITY;
+  }
+
+  /** Epoch milliseconds of its first attempt; -1 while it has not happened. */
+  get startedAt(): number {
+    return this.run?.startedAt ?? -1;
+  }
+
+  /** How often it was sent. */
+  get attempts(): number {
+    return this.run?.attempts ?? 0;
   }
 }

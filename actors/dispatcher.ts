@@ -1,6 +1,6 @@
-import type { ActorLogic, ActorScope, Snapshot } from 'xstate';
 import type { Failure } from '../schemas/failure.ts';
 import { Alarm } from './alarm.ts';
+import { BackingOff } from './backing-off.ts';
 import { type CallEvent, callState, hasEnded, isRunning, stepCall } from './call.ts';
 import {
   circuitOpenFailure,
@@ -11,8 +11,9 @@ import {
   timeoutFailure,
   tooLargeFailure,
 } from './call-failures.ts';
-import { type CallRow, type CallVerdict, LiveRows, type RetryWait } from './call-row.ts';
+import { type CallRow, CallRun, type CallVerdict } from './call-row.ts';
 import type { Clock } from './clock.ts';
+import { Deadlines } from './deadlines.ts';
 import type { DispatcherEvent } from './dispatcher-events.ts';
 import type {
   DispatcherEffects,
@@ -30,37 +31,15 @@ import {
 } from './dispatcher-state.ts';
 import type { Blocked, DispatcherCounters, DispatcherView } from './dispatcher-view.ts';
 import { Edges } from './edges.ts';
+import { LiveRows } from './live-rows.ts';
 import { CircuitBreaker } from './policy/breaker.ts';
 import { Cooling } from './policy/cooling.ts';
-import { DueHeap } from './policy/heap.ts';
-import { FairQueue } from './policy/queue.ts';
 import { retryDelayMs } from './policy/retry.ts';
 import { RollingWindow } from './policy/window.ts';
-
-/** The snapshot is one object for the actor's whole life: the state inside is changed in place, never copied per event. */
-export type DispatcherSnapshot = Snapshot<undefined> & { readonly dispatcher: Dispatcher };
-
-/** Admission, queue, limits and deadlines of one iModel, as XState actor logic. About 0.1 µs an event beside the work itself. */
-export type DispatcherLogic = ActorLogic<DispatcherSnapshot, DispatcherEvent, DispatcherInput>;
-
-/** See {@link DispatcherLogic}. */
-export const dispatcherLogic: DispatcherLogic = {
-  getInitialSnapshot: (scope, input) => ({
-    status: 'active',
-    output: undefined,
-    error: undefined,
-    dispatcher: new Dispatcher(input, scope.self),
-  }),
-  transition: (snapshot, event, _scope: ActorScope<DispatcherSnapshot, DispatcherEvent>) => {
-    // XState tells every logic that its actor stops.
-    if ((event as { readonly type: string }).type !== 'xstate.stop') snapshot.dispatcher.receive(event);
-    return snapshot;
-  },
-  getPersistedSnapshot: (snapshot) => ({ ...snapshot }),
-};
+import { WaitingCalls } from './waiting-calls.ts';
 
 /**
- * The state behind {@link dispatcherLogic}. Only {@link Dispatcher.receive} changes it; the getters are for looking.
+ * Admission, queue, limits and deadlines of one iModel: the state behind {@link dispatcherLogic}. Only {@link Dispatcher.receive} changes it; the getters are for looking.
  */
 export class Dispatcher {
   #limits: DispatcherLimits;
@@ -74,19 +53,14 @@ export class Dispatcher {
   readonly #alarm: Alarm;
 
   readonly #live = new LiveRows();
-  readonly #queue = new FairQueue<CallRow>();
-  /** Calls that found the queue full, in the order of their coming. */
-  readonly #outside = new FairQueue<CallRow>();
-  readonly #deadlines = new DueHeap<CallRow>();
+  readonly #waiting = new WaitingCalls();
+  readonly #deadlines = new Deadlines();
   readonly #window: RollingWindow;
   readonly #resilience: ResiliencePolicy;
   readonly #random: () => number;
   readonly #cooling = new Cooling();
   readonly #breaker: CircuitBreaker | null;
-  /** Calls between two attempts; they keep their slot. */
-  readonly #retries = new DueHeap<RetryWait>();
-  /** Those whose delay has passed: they go before all that wait in the queue. */
-  readonly #again = new FairQueue<CallRow>();
+  readonly #backingOff = new BackingOff();
   readonly #counters: DispatcherCounters = {
     submitted: 0,
     started: 0,
@@ -141,12 +115,12 @@ export class Dispatcher {
     const { nextExpiryAt } = this.#window;
     const coolingUntil = this.#cooling.until;
     return {
-      waiting: this.#queue.size,
-      outside: this.#outside.size,
+      waiting: this.#waiting.size,
+      outside: this.#waiting.outside,
       running: this.#running,
       blocked: this.#edges.blocked,
       coolingUntil: coolingUntil > now ? coolingUntil : null,
-      backingOff: this.#retries.size + this.#again.size,
+      backingOff: this.#backingOff.size,
       usedRequests: this.#window.usedRequests,
       usedTokens: this.#window.usedTokens,
       nextRefreshAt: nextExpiryAt === Number.POSITIVE_INFINITY ? null : nextExpiryAt,
@@ -194,7 +168,7 @@ export class Dispatcher {
         this.#settle(event.row, event);
         break;
       case 'call.hook':
-        event.row.isHooked = event.isRunning;
+        if (event.row.run !== null) event.row.run.isHooked = event.isRunning;
         break;
       case 'call.finish':
         this.#close(event.row, event.failure);
@@ -259,10 +233,8 @@ export class Dispatcher {
   #parts(): DispatcherParts {
     return {
       live: this.#live,
-      queue: this.#queue,
-      outside: this.#outside,
-      again: this.#again,
-      retries: this.#retries,
+      waiting: this.#waiting,
+      backingOff: this.#backingOff,
       deadlines: this.#deadlines,
       window: this.#window,
       cooling: this.#cooling,
@@ -274,7 +246,7 @@ export class Dispatcher {
   #restore(restored: RestoredDispatcher): void {
     const { state } = restored;
     this.#running = restoreParts(this.#parts(), restored, this.#now);
-    for (const row of this.#live) if (isOnItsWay(row)) this.#cooling.flew(row.tokens);
+    for (const row of this.#live) if (row.run !== null && isOnItsWay(row, row.run)) this.#cooling.flew(row.tokens);
     this.#gateOpen = state.is_gate_open;
     this.#coolAt = state.cool_at ?? Number.POSITIVE_INFINITY;
     this.#edges.restore(state.blocked, state.is_full, this.#breaker?.state ?? 'closed');
@@ -285,14 +257,14 @@ export class Dispatcher {
     const now = this.#now;
     const interrupted = interruptedFailure();
     for (const row of [...this.#live]) {
-      if (!isRunning(row.state)) continue;
+      const { run } = row;
+      if (run === null) continue;
       // It may have been written until now.
-      if (row.grant !== null) this.#window.sent(row.grant, now);
-      if (row.retry?.isDue === true) this.#again.remove(row);
-      else if (row.retry !== null) this.#retries.remove(row.retry);
-      this.#land(row);
-      if (row.isProbe) this.#cooling.resolved(false);
-      this.#complete(row, interrupted, undefined);
+      if (run.grant !== null) this.#window.sent(run.grant, now);
+      this.#backingOff.remove(row, run);
+      this.#land(row, run);
+      if (run.isProbe) this.#cooling.resolved(false);
+      this.#complete(row, run, interrupted, undefined);
     }
     this.#refuseTooLarge();
     this.#tick();
@@ -310,7 +282,7 @@ export class Dispatcher {
       return;
     }
     const capacity = this.#limits.queueCapacity;
-    const isFull = this.#queue.size >= capacity;
+    const isFull = this.#waiting.size >= capacity;
     if (isFull && this.#limits.onFull === 'reject') {
       this.#finish(row, 'call.skip', queueFullFailure(capacity));
       return;
@@ -322,13 +294,12 @@ export class Dispatcher {
       return;
     }
     this.#live.add(row);
-    if (dueAt !== Number.POSITIVE_INFINITY) this.#deadlines.move(row, dueAt);
+    this.#deadlines.watchBeginning(row);
     if (isFull) {
-      row.state = stepCall(row.state, 'call.hold');
-      this.#outside.push(row);
+      this.#waiting.hold(row);
       this.#arm();
     } else {
-      this.#enqueue(row);
+      this.#waiting.enqueue(row);
       this.#pump();
     }
   }
@@ -341,45 +312,32 @@ export class Dispatcher {
 
   /** A lowered limit must not leave a call at the head of the queue that can never start, and all others behind it. */
   #refuseTooLarge(): void {
-    for (const row of [...this.#queue, ...this.#outside]) {
+    for (const row of [...this.#waiting]) {
       const tooLarge = this.#tooLarge(row);
       if (tooLarge !== null) this.#end(row, tooLarge);
     }
   }
 
-  #enqueue(row: CallRow): void {
-    row.state = stepCall(row.state, 'call.enqueue');
-    this.#queue.push(row);
-  }
-
-  /** Lets in from outside as many as the queue has places for. */
-  #admit(): void {
-    while (this.#outside.size > 0 && this.#queue.size < this.#limits.queueCapacity) {
-      this.#enqueue(this.#outside.shift() as CallRow);
-    }
-  }
-
   /** Starts all that may start, then arms the clock for what may come by itself. Every event that can free something ends here. */
   #pump(): void {
-    this.#admit();
+    this.#waiting.admit(this.#limits.queueCapacity);
     const blocked = this.#gateOpen ? this.#startAll() : 'paused';
-    this.#edges.block(this.#queue.size === 0 && this.#again.size === 0 ? null : blocked);
-    this.#edges.fill(this.#queue.size, this.#limits.queueCapacity);
+    this.#edges.block(this.#waiting.size === 0 && !this.#backingOff.isAnyDue ? null : blocked);
+    this.#edges.fill(this.#waiting.size, this.#limits.queueCapacity);
     this.#arm();
   }
 
   #startAll(): Blocked {
-    for (let row = this.#again.peek(); row !== null; row = this.#again.peek()) {
-      const now = this.#now;
+    const now = this.#now;
+    for (let row = this.#backingOff.peek(); row !== null; row = this.#backingOff.peek()) {
       const blocked = this.#unitsFor(row, now);
       if (blocked !== null) return blocked;
-      this.#again.shift();
-      this.#attempt(row, now);
+      this.#backingOff.shift();
+      if (row.run !== null) this.#attempt(row, row.run, now);
     }
     const { concurrency } = this.#limits;
-    for (let row = this.#queue.peek(); row !== null; row = this.#queue.peek()) {
+    for (let row = this.#waiting.peek(); row !== null; row = this.#waiting.peek()) {
       if (concurrency !== null && this.#running >= concurrency) return 'concurrency';
-      const now = this.#now;
       if (this.#breaker?.state === 'tripped' && now < this.#breaker.reopensAt) {
         this.#reject(row, now);
         continue;
@@ -390,8 +348,7 @@ export class Dispatcher {
         this.#reject(row, now);
         continue;
       }
-      this.#begin(row, now);
-      this.#attempt(row, now);
+      this.#attempt(row, this.#begin(row, now), now);
     }
     return null;
   }
@@ -406,68 +363,66 @@ export class Dispatcher {
     return this.#window.fits(tokens, now) ? null : 'rate';
   }
 
-  /** Takes a call from the queue into a slot. */
-  #begin(row: CallRow, now: number): void {
-    this.#queue.shift();
-    this.#admit();
-    row.startedAt = now;
-    row.breakerEpoch = this.#breaker?.epoch ?? 0;
-    if (row.dueAt !== row.deadlineAt) {
-      this.#deadlines.remove(row);
-      if (row.deadlineAt !== Number.POSITIVE_INFINITY) this.#deadlines.move(row, row.deadlineAt);
-    }
+  /** Takes the call at the head of the queue into a slot. */
+  #begin(row: CallRow, now: number): CallRun {
+    this.#waiting.shift();
+    this.#waiting.admit(this.#limits.queueCapacity);
+    this.#deadlines.watchEnd(row);
     this.#running += 1;
     this.#counters.started += 1;
     this.#edges.break(this.#breaker?.state ?? 'closed');
+    row.run = new CallRun(now, this.#breaker?.epoch ?? 0);
+    return row.run;
   }
 
   /** Sends a call that has its slot. */
-  #attempt(row: CallRow, now: number): void {
+  #attempt(row: CallRow, run: CallRun, now: number): void {
     row.state = stepCall(row.state, 'call.dispatch');
-    row.grant = this.#window.take(row.tokens);
-    row.isProbe = this.#cooling.started(row.tokens, now);
-    row.retry = null;
-    row.attempts += 1;
-    if (row.attempts > 1) this.#counters.retried += 1;
+    run.grant = this.#window.take(row.tokens);
+    run.isProbe = this.#cooling.started(row.tokens, now);
+    run.attempts += 1;
+    if (run.attempts > 1) this.#counters.retried += 1;
     this.#effects.start(row);
   }
 
   /** The breaker lets no call through: it fails at once, and nothing is sent. */
   #reject(row: CallRow, now: number): void {
-    this.#begin(row, now);
+    const run = this.#begin(row, now);
     row.state = stepCall(row.state, 'call.dispatch');
     // It began after the state it would be judged in.
-    row.breakerEpoch = -1;
-    this.#fail(row, circuitOpenFailure(Math.max(0, (this.#breaker?.reopensAt ?? now) - now)));
+    run.breakerEpoch = -1;
+    this.#fail(row, run, circuitOpenFailure(Math.max(0, (this.#breaker?.reopensAt ?? now) - now)));
   }
 
-  #sent(row: CallRow): void {
-    if (row.grant === null) return;
-    this.#window.sent(row.grant, this.#now);
+  #sent({ run }: CallRow): void {
+    if (run === null || run.grant === null) return;
+    this.#window.sent(run.grant, this.#now);
     this.#arm();
   }
 
   #answer(row: CallRow): void {
+    const { run } = row;
     const next = stepCall(row.state, 'call.answer');
-    if (next < 0) return;
-    this.#land(row);
+    if (run === null || next < 0) return;
+    this.#land(row, run);
     row.state = next;
-    if (row.grant !== null) this.#window.answered(row.grant, this.#now);
-    if (row.isProbe) this.#resolveProbe(row, true);
-    else if (row.grant !== null) this.#arm();
+    if (run.grant !== null) this.#window.answered(run.grant, this.#now);
+    if (run.isProbe) this.#resolveProbe(run, true);
+    else if (run.grant !== null) this.#arm();
   }
 
   /** An attempt that was not made: its call waits with the others for the end of the cool-down. */
   #withhold(row: CallRow): void {
-    if (!isOnItsWay(row)) return;
-    this.#land(row);
-    if (row.isProbe) this.#resolveProbe(row, false);
-    if (row.grant !== null) this.#window.release(row.grant);
-    row.grant = null;
-    row.attempts -= 1;
-    if (row.stopping !== null) this.#complete(row, row.stopping, undefined);
-    else if (this.#refusing) this.#complete(row, closedFailure(), undefined);
-    else this.#wait(row, Math.max(this.#now, this.#cooling.until));
+    const { run } = row;
+    if (run === null || !isOnItsWay(row, run)) return;
+    this.#land(row, run);
+    if (run.isProbe) this.#resolveProbe(run, false);
+    if (run.grant !== null) this.#window.release(run.grant);
+    run.grant = null;
+    run.attempts -= 1;
+    if (run.stopping !== null) this.#complete(row, run, run.stopping, undefined);
+    else if (this.#refusing) this.#complete(row, run, closedFailure(), undefined);
+    else this.#wait(row, run, Math.max(this.#now, this.#cooling.until));
     this.#pump();
     this.#reportIdle();
   }
@@ -476,27 +431,29 @@ export class Dispatcher {
     row: CallRow,
     { failure, tokens, isDelivered = false }: Extract<DispatcherEvent, { type: 'call.settle' }>,
   ): void {
-    if (!isRunning(row.state) || row.retry !== null || row.verdict !== null) return;
+    const { run } = row;
+    if (run === null || !isRunning(row.state) || run.retry !== null || run.verdict !== null) return;
     const now = this.#now;
-    this.#land(row);
-    if (row.grant !== null) {
+    this.#land(row, run);
+    if (run.grant !== null) {
       // A request that was never written still counts: units are not given back once a call was dispatched.
-      this.#window.sent(row.grant, now);
+      this.#window.sent(run.grant, now);
       // What a stand-in used is on its own account.
-      if (tokens !== null && !row.isRescued) this.#window.settle(row.grant, tokens);
+      if (tokens !== null && !run.isRescued) this.#window.settle(run.grant, tokens);
     }
-    if (failure !== null && !row.isRescued) this.#heed(failure, row.isProbe, now);
-    if (row.isProbe) this.#resolveProbe(row, failure === null);
-    if (row.stopping !== null) this.#complete(row, row.stopping, undefined);
-    else if (failure === null) this.#complete(row, null, null);
-    else if (isDelivered || row.isRescued || !this.#backOff(row, failure, now)) this.#fail(row, failure, isDelivered);
+    if (failure !== null && !run.isRescued) this.#heed(failure, run.isProbe, now);
+    if (run.isProbe) this.#resolveProbe(run, failure === null);
+    if (run.stopping !== null) this.#complete(row, run, run.stopping, undefined);
+    else if (failure === null) this.#complete(row, run, null, null);
+    else if (isDelivered || run.isRescued || !this.#backOff(row, run, failure, now))
+      this.#fail(row, run, failure, isDelivered);
     this.#pump();
     this.#reportIdle();
   }
 
   /** The request of a call is no longer on its way. */
-  #land(row: CallRow): void {
-    if (isOnItsWay(row)) this.#cooling.landed(row.tokens);
+  #land(row: CallRow, run: CallRun): void {
+    if (isOnItsWay(row, run)) this.#cooling.landed(row.tokens);
   }
 
   /** Takes note of a vendor that wants to be left alone. */
@@ -506,57 +463,58 @@ export class Dispatcher {
     if (waitMs !== null) this.#cooling.coolUntil(now + waitMs, now, isProbe);
   }
 
-  #resolveProbe(row: CallRow, isTaken: boolean): void {
-    row.isProbe = false;
+  #resolveProbe(run: CallRun, isTaken: boolean): void {
+    run.isProbe = false;
     this.#cooling.resolved(isTaken);
     this.#pump();
   }
 
   /** Lets a failed call wait for another attempt. @returns False when there will be none. */
-  #backOff(row: CallRow, failure: Failure, now: number): boolean {
-    const delayMs = retryDelayMs(this.#resilience.retry, failure, row.attempts, this.#random);
+  #backOff(row: CallRow, run: CallRun, failure: Failure, now: number): boolean {
+    const delayMs = retryDelayMs(this.#resilience.retry, failure, run.attempts, this.#random);
     if (delayMs === null || now + delayMs >= row.deadlineAt || this.#refusing) return false;
-    this.#wait(row, now + delayMs);
+    this.#wait(row, run, now + delayMs);
     this.#effects.retrying(row, failure, delayMs);
     return true;
   }
 
   /** Lets a running call wait for its next attempt. */
-  #wait(row: CallRow, dueAt: number): void {
+  #wait(row: CallRow, run: CallRun, dueAt: number): void {
     row.state = stepCall(row.state, 'call.retry');
-    row.retry = { row, isDue: false, dueAt, heapIndex: -1 };
-    this.#retries.push(row.retry);
+    this.#backingOff.add(row, run, dueAt);
   }
 
   /** All attempts have failed: somebody else may carry the call on, else it ends. */
-  #fail(row: CallRow, failure: Failure, isDelivered = false): void {
-    if (isDelivered || row.isRescued) {
-      this.#complete(row, failure, failure);
+  #fail(row: CallRow, run: CallRun, failure: Failure, isDelivered = false): void {
+    if (isDelivered || run.isRescued) {
+      this.#complete(row, run, failure, failure);
       return;
     }
-    row.isRescued = true;
-    this.#breaker?.judge(row.breakerEpoch, failure, this.#now);
-    row.breakerEpoch = -1;
+    run.isRescued = true;
+    this.#breaker?.judge(run.breakerEpoch, failure, this.#now);
+    run.breakerEpoch = -1;
     this.#edges.break(this.#breaker?.state ?? 'closed');
-    if (!this.#noted(this.#effects.rescue(row, failure))) this.#complete(row, failure, failure);
+    if (!this.#noted(this.#effects.rescue(row, failure))) this.#complete(row, run, failure, failure);
   }
 
   /** @param verdict - What the end says about the vendor; see {@link CircuitBreaker.judge}. */
-  #complete(row: CallRow, failure: Failure | null, verdict: Failure | null | undefined): void {
-    this.#breaker?.judge(row.breakerEpoch, verdict, this.#now);
+  #complete(row: CallRow, run: CallRun, failure: Failure | null, verdict: Failure | null | undefined): void {
+    const { stopping } = run;
+    this.#breaker?.judge(run.breakerEpoch, verdict, this.#now);
     this.#edges.break(this.#breaker?.state ?? 'closed');
-    const reason = row.stopping ?? failure;
-    const event = row.stopping !== null ? endingOf(row.stopping) : failure === null ? 'call.complete' : 'call.fail';
-    if (this.#noted(this.#effects.ending?.(row, event, reason) === true)) row.verdict = { event, failure: reason };
+    const reason = stopping ?? failure;
+    const event = stopping !== null ? endingOf(stopping) : failure === null ? 'call.complete' : 'call.fail';
+    if (this.#noted(this.#effects.ending?.(row, event, reason) === true)) run.verdict = { event, failure: reason };
     else this.#conclude(row, event, reason);
   }
 
   /** Ends a call that was held back before its end. */
   #close(row: CallRow, failure: Failure | null): void {
-    if (hasEnded(row.state) || row.verdict === null) return;
-    const isSpoiled = failure !== null && row.verdict.failure === null;
+    const verdict = row.run?.verdict ?? null;
+    if (hasEnded(row.state) || verdict === null) return;
+    const isSpoiled = failure !== null && verdict.failure === null;
     if (isSpoiled) this.#conclude(row, 'call.fail', failure);
-    else this.#conclude(row, row.verdict.event, row.verdict.failure);
+    else this.#conclude(row, verdict.event, verdict.failure);
     this.#pump();
     this.#reportIdle();
   }
@@ -568,31 +526,34 @@ export class Dispatcher {
 
   /** Ends a call before its time: a waiting one at once, a running one by stopping it. */
   #end(row: CallRow, failure: Failure): void {
-    if (hasEnded(row.state) || row.stopping !== null) return;
-    if (row.verdict !== null) {
+    if (hasEnded(row.state)) return;
+    if (row.run !== null) {
+      this.#stop(row, row.run, failure);
+      return;
+    }
+    if (row.state === callState.created) this.#counters.submitted += 1;
+    else this.#waiting.remove(row);
+    const ending = endingOf(failure);
+    // What has not begun cannot fail: it is refused.
+    this.#finish(row, ending === 'call.fail' ? 'call.skip' : ending, failure);
+  }
+
+  #stop(row: CallRow, run: CallRun, failure: Failure): void {
+    if (run.stopping !== null) return;
+    if (run.verdict !== null) {
       // Its end is told already; whoever holds it back should hurry.
       this.#effects.stop(row, failure);
       return;
     }
-    if (isRunning(row.state)) {
-      row.stopping = failure;
-      if (row.retry === null) {
-        this.#effects.stop(row, failure);
-        return;
-      }
-      // Between two attempts nothing runs that would have to be stopped.
-      if (row.retry.isDue) this.#again.remove(row);
-      else this.#retries.remove(row.retry);
-      this.#complete(row, failure, undefined);
-      this.#reportIdle();
+    run.stopping = failure;
+    if (run.retry === null) {
+      this.#effects.stop(row, failure);
       return;
     }
-    if (row.state === callState.created) this.#counters.submitted += 1;
-    if (row.state === callState.outside) this.#outside.remove(row);
-    else this.#queue.remove(row);
-    const ending = endingOf(failure);
-    // What has not begun cannot fail: it is refused.
-    this.#finish(row, ending === 'call.fail' ? 'call.skip' : ending, failure);
+    // Between two attempts nothing runs that would have to be stopped.
+    this.#backingOff.remove(row, run);
+    this.#complete(row, run, failure, undefined);
+    this.#reportIdle();
   }
 
   #finish(row: CallRow, event: CallEvent, failure: Failure | null): void {
@@ -600,16 +561,14 @@ export class Dispatcher {
     if (next < 0) return;
     row.state = next;
     this.#live.remove(row);
-    this.#deadlines.remove(row);
+    this.#deadlines.forget(row);
     this.#counters[endCounter[event as keyof typeof endCounter]] += 1;
     this.#effects.ended(row, failure);
   }
 
   #refuse(): void {
     this.#refusing = true;
-    for (const queue of [this.#outside, this.#queue]) {
-      for (let row = queue.shift(); row !== null; row = queue.shift()) this.#finish(row, 'call.abort', closedFailure());
-    }
+    for (const row of this.#waiting.clear()) this.#finish(row, 'call.abort', closedFailure());
     this.#pump();
     this.#reportIdle();
   }
@@ -619,21 +578,9 @@ export class Dispatcher {
   }
 
   #tick(): void {
-    const now = this.#now;
     this.#alarm.rang();
-    const due: CallRow[] = [];
-    for (let row = this.#deadlines.peek(); row !== undefined && row.dueAt <= now; row = this.#deadlines.peek()) {
-      this.#deadlines.remove(row);
-      due.push(row);
-    }
-    // The heap does not say which of several comes first, and a replay must come to the same.
-    if (due.length > 1) due.sort((one, other) => one.order - other.order);
-    for (const row of due) this.#end(row, timeoutFailure(row, this.#edges.blocked));
-    for (let wait = this.#retries.peek(); wait !== undefined && wait.dueAt <= now; wait = this.#retries.peek()) {
-      this.#retries.remove(wait);
-      wait.isDue = true;
-      this.#again.push(wait.row);
-    }
+    for (const row of this.#deadlines.take(this.#now)) this.#end(row, timeoutFailure(row, this.#edges.blocked));
+    this.#backingOff.wake(this.#now);
     this.#pump();
   }
 
@@ -646,12 +593,12 @@ export class Dispatcher {
     const { blocked } = this.#edges;
     const rateAt = blocked === 'rate' ? this.#window.nextExpiryAt : Number.POSITIVE_INFINITY;
     const coolAt = blocked === 'cooling' ? this.#coolAt : Number.POSITIVE_INFINITY;
-    this.#alarm.set(Math.min(this.#deadlines.nextAt, this.#retries.nextAt, rateAt, coolAt));
+    this.#alarm.set(Math.min(this.#deadlines.nextAt, this.#backingOff.nextAt, rateAt, coolAt));
   }
 }
 
 /** Whether the latest attempt of a call was sent, and nothing was heard of it yet. */
-function isOnItsWay({ state, isRescued, verdict }: CallRow): boolean {
+function isOnItsWay({ state }: CallRow, { isRescued, verdict }: CallRun): boolean {
   return state === callState.sending && !isRescued && verdict === null;
 }
 

@@ -1,7 +1,7 @@
 import { type ActorRefFrom, type SnapshotFrom, sendTo, setup } from 'xstate';
-import { dispatcherLogic } from './dispatcher.ts';
 import type { DispatcherEdge } from './dispatcher-events.ts';
 import type { DispatcherInput } from './dispatcher-input.ts';
+import { dispatcherLogic } from './dispatcher-logic.ts';
 import type { DispatcherView } from './dispatcher-view.ts';
 
 /** What an iModel machine hears: what its owner wants, and what its dispatcher reports. */

@@ -16,10 +16,10 @@ export { callChart, callEvents, callState, statusOf, stepCall } from './call.ts'
 export type { CallRowInput } from './call-row.ts';
 export { CallRow } from './call-row.ts';
 export type { Clock } from './clock.ts';
-export type { DispatcherLogic } from './dispatcher.ts';
-export { dispatcherLogic } from './dispatcher.ts';
 export type { DispatcherEdge, DispatcherEvent } from './dispatcher-events.ts';
 export type { DispatcherEffects, DispatcherInput, DispatcherLimits } from './dispatcher-input.ts';
+export type { DispatcherLogic } from './dispatcher-logic.ts';
+export { dispatcherLogic } from './dispatcher-logic.ts';
 export type { DispatcherView } from './dispatcher-view.ts';
 export type { ModelActor, ModelEvent, ModelInput, ModelMode, ModelRegions } from './imodel.ts';
 export { modelMachine, modelModes, modeOf } from './imodel.ts';

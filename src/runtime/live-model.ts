@@ -1,7 +1,7 @@
 import { setMaxListeners } from 'node:events';
 import { writeActor } from '../../actors/actor-state.ts';
 import { stepCall } from '../../actors/call.ts';
-import { CallRow } from '../../actors/call-row.ts';
+import { CallRow, CallRun } from '../../actors/call-row.ts';
 import type { Clock } from '../../actors/clock.ts';
 import type { DispatcherLimits, ResiliencePolicy } from '../../actors/dispatcher-input.ts';
 import { restoreRow } from '../../actors/dispatcher-state.ts';
@@ -252,7 +252,7 @@ export class LiveModel implements CallOwner, ExecutorObserver {
     const found = this.regions.life === 'running' ? this.caching.cache.find(call) : null;
     if (found === null) return false;
     row.queuedAt = this.clock.now();
-    row.startedAt = row.queuedAt;
+    row.run = new CallRun(row.queuedAt, -1);
     for (const event of ['call.enqueue', 'call.dispatch', 'call.complete'] as const)
       row.state = stepCall(row.state, event);
     call.bring(found);
@@ -443,7 +443,7 @@ export class LiveModel implements CallOwner, ExecutorObserver {
     const row = call.row ?? new CallRow({ id: call.id, handle: call });
     if (call.row === null) call.submitAs(row);
     // What is being stopped already ends for that reason, not for this one.
-    if (row.stopping === null) call.cause = cause;
+    if ((row.run?.stopping ?? null) === null) call.cause = cause;
     if (this.actor.isStopped) this.#refuse(call);
     else this.actor.send({ type: 'call.end', row, failure });
   }

@@ -187,7 +187,7 @@ export function act(bench: ActorBench, event: Step, index: number): void {
     }
     case 'settle': {
       const row = pick(
-        bench.rows(({ state, retry: wait }) => isRunning(state) && wait === null),
+        bench.rows(({ state, run }) => isRunning(state) && run?.retry === null),
         event.pick,
       );
       const failure = [null, null, unavailable, rateLimited][event.how] ?? null;

@@ -19,7 +19,7 @@ export const endpointRequest = z.object({
 });
 
 /** Reply to it: the run was taken on, by this node. What becomes of it comes on `subject`. */
-export const endpointAccepted = z.object({ call_id: modelId, subject: z.string(), node: z.string() });
+export const endpointAccepted = z.object({ call_id: modelId, subject: z.string(), node: modelId });
 
 const numbered = { seq: z.number().int().positive() };
 
@@ -51,9 +51,14 @@ export const endpointMessage = z.discriminatedUnion('kind', [
 /** Body of `endpoint.<name>.ctl.<node>`. */
 export const endpointControl = z.discriminatedUnion('type', [
   z.strictObject({ type: z.literal('credit'), call_id: modelId, chunks: z.number().int().min(1).max(65_536) }),
+  /** The iModel is still there. */
+  z.strictObject({ type: z.literal('extend'), call_id: modelId }),
   /** Asks for the messages after a number; the reply is {@link endpointReplay}. */
   z.strictObject({ type: z.literal('resume'), call_id: modelId, after_seq: z.number().int().nonnegative() }),
 ]);
+
+/** See {@link endpointControl}. */
+export type EndpointControl = z.infer<typeof endpointControl>;
 
 /** Reply to a `resume`. */
 export const endpointReplay = z.object({ messages: z.array(endpointMessage) });

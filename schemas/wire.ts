@@ -7,6 +7,9 @@ import { modelId } from './imodel.ts';
 /** A call id as it may stand in a subject. */
 export const callId = modelId;
 
+/** Names one process that serves an id, as it may stand in a subject. */
+const node = modelId;
+
 /** Body of `invoke` and `stream`: the fields of the call, as the vendor spells them. Plain text means one user message. */
 export const callRequest = z.union(
   [
@@ -20,7 +23,7 @@ export const callRequest = z.union(
 );
 
 /** Reply to `stream`: where the chunks come. They may already have begun. */
-export const streamReply = z.object({ call_id: callId, subject: z.string(), node: z.string() });
+export const streamReply = z.object({ call_id: callId, subject: z.string(), node });
 
 /** One message of a stream; `seq` counts from 1 without gaps, the terminal message included. */
 export const streamMessage = z.discriminatedUnion('kind', [

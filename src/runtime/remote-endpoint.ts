@@ -1,6 +1,6 @@
 import { viewFromWire } from '../../schemas/call.ts';
 import { chunkFromWire } from '../../schemas/chunk.ts';
-import { endpointAccepted, endpointMessage, endpointReplay } from '../../schemas/endpoint.ts';
+import { type EndpointControl, endpointAccepted, endpointMessage, endpointReplay } from '../../schemas/endpoint.ts';
 import type { Bus } from '../bus/bus.ts';
 import { NumberedReader } from '../bus/numbered-reader.ts';
 import type { NumberedMessage } from '../bus/numbered-sender.ts';
@@ -20,6 +20,9 @@ const idleTimeoutMs = 15_000;
 
 /** How long a host may take to confirm a cancel, beyond what its endpoint may need to stop, in milliseconds. */
 const hostGraceMs = 2_000;
+
+/** How often a host is shown that its iModel is still there, in milliseconds. */
+const heartbeatMs = 10_000;
 
 /** What a {@link RemoteEndpoint} is made from. */
 export interface RemoteEndpointOptions {
@@ -116,6 +119,7 @@ class RemoteRun {
   #text = '';
   #thinking = '';
   #graceTimer: NodeJS.Timeout | undefined;
+  readonly #heartbeat: NodeJS.Timeout;
   readonly #abort = (): void => this.#cancel();
 
   constructor({ bus, name, template }: RemoteEndpointOptions, job: EndpointJob) {
@@ -134,6 +138,8 @@ class RemoteRun {
       take: (message) => this.#take(message),
       fail: (error) => this.#fail(asUnavailable(error, name)),
     });
+    this.#heartbeat = setInterval(() => this.#tell({ type: 'extend', call_id: job.callId }), heartbeatMs);
+    this.#heartbeat.unref();
     if (job.signal.aborted) {
       this.#fail(job.signal.reason);
       return;
@@ -208,9 +214,13 @@ class RemoteRun {
   #giveCredit(taken: number): void {
     this.#unreported += taken;
     if (this.#isBehind || this.#node === null || this.#unreported * 2 < credit) return;
-    const body = { type: 'credit', call_id: this.#job.callId, chunks: this.#unreported };
+    this.#tell({ type: 'credit', call_id: this.#job.callId, chunks: this.#unreported });
     this.#unreported = 0;
-    this.#publish(subjects.endpointCtl(this.#name, this.#node), body);
+  }
+
+  /** Says something to the node that runs the call, once it is known. */
+  #tell(request: EndpointControl): void {
+    if (this.#node !== null) this.#publish(subjects.endpointCtl(this.#name, this.#node), request);
   }
 
   async #ask(afterSeq: number): Promise<readonly unknown[]> {
@@ -233,7 +243,7 @@ class RemoteRun {
     });
   }
 
-  #publish(subject: string, body: Record<string, unknown>): void {
+  #publish(subject: string, body: object): void {
     try {
       this.#bus.publish(subject, body);
     } catch (error) {
@@ -252,6 +262,7 @@ class RemoteRun {
 
   #finish(settle: () => void): void {
     clearTimeout(this.#graceTimer);
+    clearInterval(this.#heartbeat);
     this.#job.signal.removeEventListener('abort', this.#abort);
     this.#reader?.close();
     settle();

@@ -1,37 +1,26 @@
 import { randomUUID } from 'node:crypto';
 import type { Clock } from '../../actors/clock.ts';
 import type { EndpointStatus } from '../../actors/endpoint.ts';
-import { viewToWire } from '../../schemas/call.ts';
-import { type Chunk, chunkToWire } from '../../schemas/chunk.ts';
 import { endpointCancel, endpointControl, endpointRequest } from '../../schemas/endpoint.ts';
-import { type Failure, failureOf } from '../../schemas/failure.ts';
-import type { Bus, ContentType, Headers, Message } from '../bus/bus.ts';
+import { failureOf } from '../../schemas/failure.ts';
+import type { Bus, ContentType, Message } from '../bus/bus.ts';
 import { failureHeaders } from '../bus/headers.ts';
-import { NumberedSender } from '../bus/numbered-sender.ts';
 import { checkToken, endpointQueue, subjects } from '../bus/subjects.ts';
-import type {
-  ChunkSink,
-  Endpoint,
-  EndpointJob,
-  EndpointReply,
-  Fields,
-  JobTrace,
-  UpstreamNote,
-} from '../endpoints/endpoint.ts';
+import type { Endpoint } from '../endpoints/endpoint.ts';
 import { IModelError, toFailure } from '../errors.ts';
-import { servedAttempt } from '../telemetry/bus-span.ts';
 import { checked } from './checked.ts';
 import { EndpointStanding } from './endpoint-standing.ts';
-import { ReaderWatch, type WatchedStream } from './reader-watch.ts';
+import { ReaderWatch } from './reader-watch.ts';
 import { RecentCalls } from './recent-calls.ts';
+import { ServedRun } from './served-run.ts';
 import { systemClock } from './system-clock.ts';
 import { traceOf } from './wire-options.ts';
 
 /** How often running calls are shown to be alive, and their iModels looked after, in milliseconds. */
 const sweepMs = 400;
 
-/** Notes of one run that are passed on: a journal wants to know what is strange, not all of a flood. */
-const mostNotes = 100;
+/** An iModel shows every 10 s that it is there; one that has not for this long is gone, and its run is cancelled. In milliseconds. */
+const silentMs = 30_000;
 
 /** An endpoint that answers on a bus. */
 export interface ServedEndpoint {
@@ -107,6 +96,8 @@ class EndpointHost implements ServedEndpoint {
       try {
         handler(message);
       } catch (error) {
+        // Where nobody waits for an answer the bus reports it.
+        if (message.replyTo === undefined) throw error;
         const failure = toFailure(error);
         message.respond({ failure }, { headers: failureHeaders(failure) });
       }
@@ -125,8 +116,9 @@ class EndpointHost implements ServedEndpoint {
       if (this.#endpoint.sessionId !== undefined) this.#endpoint.sessionId = null;
       // Checked and translated here: what comes over a bus is not trusted to have been.
       const payload = this.#endpoint.prepare(request.payload);
-      const sender = { bus: this.#bus, subject, contentType: replyType(message.contentType), credit: request.credit };
-      const run = new ServedRun(request.call_id, payload, request.transport ?? {}, request.streaming, sender);
+      const { call_id: callId, transport = {}, streaming, credit } = request;
+      const out = { bus: this.#bus, subject, contentType: replyType(message.contentType), credit };
+      const run = new ServedRun({ callId, payload, transport, streaming }, out, this.#clock.now());
       this.#runs.add(request.call_id, run);
       void run.run(this.#endpoint, traceOf(message.headers)).then((failure) => {
         this.#standing.note(failure);
@@ -148,10 +140,9 @@ class EndpointHost implements ServedEndpoint {
       const text = `Expected \`call_id\` to be a call of this node, got \`${request.call_id}\``;
       throw IModelError.of('invalid_request', text, { path: 'call_id', value: request.call_id });
     }
-    if (request.type === 'credit') {
-      run.sender.grant(request.chunks);
-      return;
-    }
+    run.heardAt = this.#clock.now();
+    if (request.type === 'credit') run.sender.grant(request.chunks);
+    if (request.type !== 'resume') return;
     const messages = run.sender.after(request.after_seq);
     if (messages === null) {
       const text = `The messages after ${request.after_seq} of call ${request.call_id} are kept no more`;
@@ -162,104 +153,13 @@ class EndpointHost implements ServedEndpoint {
 
   #sweep(): void {
     this.#sweepTimer = this.#clock.setTimeout(() => {
-      for (const run of this.#runs.live()) void this.#readers.check(run);
+      const silentSince = this.#clock.now() - silentMs;
+      for (const run of this.#runs.live()) {
+        if (run.heardAt < silentSince) run.cancel('its iModel is silent');
+        else void this.#readers.check(run);
+      }
       this.#sweep();
     }, sweepMs);
-  }
-}
-
-/** One run of a call for an iModel elsewhere. */
-class ServedRun implements EndpointJob, ChunkSink, WatchedStream {
-  readonly callId: string;
-  readonly payload: Fields;
-  readonly transport: Fields;
-  readonly sink: ChunkSink | null;
-  readonly sender: NumberedSender;
-  trace: JobTrace | null = null;
-  /** Resolves when the terminal message has been sent. */
-  readonly ended: Promise<void>;
-  readonly #controller = new AbortController();
-  #hasEnded: () => void = () => {};
-  #notes = 0;
-
-  constructor(
-    callId: string,
-    payload: Fields,
-    transport: Fields,
-    streaming: boolean,
-    sender: ConstructorParameters<typeof NumberedSender>[0],
-  ) {
-    this.callId = callId;
-    this.payload = payload;
-    this.transport = transport;
-    this.sink = streaming ? this : null;
-    this.sender = new NumberedSender(sender);
-    this.ended = new Promise((resolve) => {
-      this.#hasEnded = resolve;
-    });
-  }
-
-  get signal(): AbortSignal {
-    return this.#controller.signal;
-  }
-
-  sent(): void {
-    this.sender.send('sent', {});
-  }
-
-  answered(): void {
-    this.sender.send('answered', {});
-  }
-
-  journal(note: UpstreamNote): void {
-    this.#notes += 1;
-    if (this.#notes <= mostNotes) this.sender.send('note', { note });
-  }
-
-  write(chunk: Chunk): boolean {
-    return this.sender.send('chunk', chunkToWire(chunk));
-  }
-
-  onDrain(resume: () => void): void {
-    this.sender.onDrain(resume);
-  }
-
-  probe(): Promise<boolean> {
-    return this.sender.probe();
-  }
-
-  cancel(reason: string): void {
-    this.stop(failureOf('cancelled', `The call was cancelled: ${reason}`, { reason }));
-  }
-
-  stop(failure: Failure): void {
-    this.#controller.abort(new IModelError(failure));
-  }
-
-  /** Runs the call and sends how it ended. @returns Why it failed, or null. */
-  async run(endpoint: Endpoint, trace: Headers | null): Promise<Failure | null> {
-    let failure: Failure | null = null;
-    const attempt = servedAttempt(trace, endpoint);
-    this.trace = attempt ?? (trace === null ? null : { headers: trace });
-    try {
-      const begin = () => endpoint.run(this);
-      this.#end(await (attempt?.follow(begin) ?? begin()), null);
-    } catch (error) {
-      failure = toFailure(error);
-      this.#end(IModelError.is(error) ? (error.partial ?? null) : null, failure);
-    }
-    this.#hasEnded();
-    return failure;
-  }
-
-  #end(reply: EndpointReply | null, failure: Failure | null): void {
-    const body = {
-      failure,
-      response: reply?.response ?? null,
-      view: reply === null ? null : viewToWire(reply.view),
-      ...(reply?.sessionId === undefined ? {} : { session_id: reply.sessionId }),
-    };
-    this.sender.end(body, failure === null ? undefined : failureHeaders(failure), failure !== null);
   }
 }
 

@@ -2,13 +2,14 @@ import { afterEach, describe, expect, it } from 'vitest';
 import { createActor } from 'xstate';
 import { getSimplePaths } from 'xstate/graph';
 import { type EndpointEvent, endpointMachine, endpointStatuses } from '../../actors/endpoint.ts';
-import type { Bus } from '../../src/bus/bus.ts';
+import type { Bus, BusOptions } from '../../src/bus/bus.ts';
 import { createMemoryBus } from '../../src/bus/memory.ts';
 import { subjects } from '../../src/bus/subjects.ts';
 import { IModelError } from '../../src/errors.ts';
 import { iModel } from '../../src/imodel.ts';
 import { createEndpoint } from '../../src/providers/create.ts';
 import { type ServedEndpoint, serveEndpoint } from '../../src/runtime/serve-endpoint.ts';
+import { VirtualClock } from '../../src/testing/virtual-clock.ts';
 import { connectTestBus, uniqueId } from '../integration/connect-test-bus.ts';
 
 const messages = [{ role: 'user', content: 'one two three four' }];
@@ -19,19 +20,19 @@ afterEach(async () => {
 });
 
 /** A bus for the host of the endpoint and one for the iModel; the same one in memory. */
-const buses: [string, () => Promise<{ readonly host: Bus; readonly caller: Bus }>][] = [
+const buses: [string, (options?: BusOptions) => Promise<{ readonly host: Bus; readonly caller: Bus }>][] = [
   [
     'memory',
-    async () => {
-      const bus = createMemoryBus();
+    async (options) => {
+      const bus = createMemoryBus(options);
       closers.push(() => bus.close());
       return { host: bus, caller: bus };
     },
   ],
   [
     'NATS',
-    async () => {
-      const [host, caller] = await Promise.all([connectTestBus(), connectTestBus()]);
+    async (options) => {
+      const [host, caller] = await Promise.all([connectTestBus(options), connectTestBus()]);
       closers.push(
         () => host.close(),
         () => caller.close(),
@@ -42,8 +43,12 @@ const buses: [string, () => Promise<{ readonly host: Bus; readonly caller: Bus }
 ];
 
 describe.each(buses)('an endpoint that is served over %s', (_name, connectBoth) => {
-  const setUp = async (script: Record<string, unknown> = {}, options: Record<string, unknown> = {}) => {
-    const { host, caller } = await connectBoth();
+  const setUp = async (
+    script: Record<string, unknown> = {},
+    options: Record<string, unknown> = {},
+    onError: BusOptions['onError'] = () => {},
+  ) => {
+    const { host, caller } = await connectBoth({ onError });
     const name = uniqueId();
     const endpoint = createEndpoint({ provider: 'scripted', ...script });
     const served: ServedEndpoint = serveEndpoint(endpoint, name, host);
@@ -129,6 +134,44 @@ describe.each(buses)('an endpoint that is served over %s', (_name, connectBoth) 
     expect(stream.call.text).not.toBe('');
   });
 
+  it('cancels a run whose iModel has been silent for half a minute, and none that says it is there', async () => {
+    const { host, caller } = await connectBoth();
+    const clock = new VirtualClock();
+    const name = uniqueId();
+    const served = serveEndpoint(createEndpoint({ provider: 'scripted', delayMs: 3_600_000 }), name, host, clock);
+    closers.push(() => served.close());
+    const ends = new Map<string, unknown>();
+    for (const callId of ['quiet', 'present']) {
+      caller.subscribe(subjects.endpointOut(name, callId), (message) => {
+        const { kind, failure } = message.value() as { kind: string; failure?: unknown };
+        if (kind === 'end') ends.set(callId, failure);
+      });
+      const ask = { call_id: callId, payload: { messages }, streaming: false, credit: 8 };
+      await Promise.all([host.flush(), caller.flush()]);
+      await caller.request(subjects.endpointCall(name), ask, { timeoutMs: 5_000 });
+    }
+    for (let step = 0; step < 8; step += 1) {
+      await clock.advance(5_000);
+      caller.publish(subjects.endpointCtl(name, served.node), { type: 'extend', call_id: 'present' });
+      await caller.flush();
+      await host.flush();
+    }
+    await expect
+      .poll(() => [...ends])
+      .toMatchObject([['quiet', { code: 'cancelled', reason: 'its iModel is silent' }]]);
+  });
+
+  it('reports what cannot be read where nobody waits for an answer, and runs the next call', async () => {
+    const reported: unknown[] = [];
+    const { name, model, caller, served } = await setUp({ text: 'hello' }, {}, (error) => void reported.push(error));
+    caller.publish(subjects.endpointCall(name), { call_id: 'a.b' });
+    caller.publish(subjects.endpointCancel(name), 'x');
+    caller.publish(subjects.endpointCtl(name, served.node), {});
+    expect((await model.invoke({ messages })).text).toBe('hello');
+    const refused = expect.objectContaining({ code: 'invalid_request' });
+    expect(reported).toEqual([refused, refused, refused]);
+  });
+
   it('fails at once when nobody serves the name', async () => {
     const { caller } = await connectBoth();
     const model = new iModel({ provider: 'scripted', endpoint: 'remote', endpointName: uniqueId(), bus: caller });
@@ -164,6 +207,22 @@ describe.each(buses)('an endpoint that is served over %s', (_name, connectBoth) 
     const call = await model.invoke({ messages });
     expect((call.response as { id: string }).id).toBe('scripted-2');
   });
+});
+
+it('says over NATS that an answer is too large, instead of leaving its iModel without an end', async () => {
+  const [host, caller] = await Promise.all([connectTestBus({ maxBodyBytes: 1_500_000 }), connectTestBus()]);
+  const name = uniqueId();
+  const served = serveEndpoint(createEndpoint({ provider: 'scripted' }), name, host);
+  await host.flush();
+  const model = new iModel({ provider: 'scripted', endpoint: 'remote', endpointName: name, bus: caller, retry: null });
+  closers.push(
+    () => host.close(),
+    () => caller.close(),
+    () => served.close(),
+    () => model.close(),
+  );
+  const { status, failure } = await model.invoke({ messages, text: 'x'.repeat(1_400_000) });
+  expect([status, failure]).toMatchObject(['failed', { code: 'payload_too_large', limitBytes: 1_500_000 }]);
 });
 
 it('needs a bus to reach an endpoint elsewhere', () => {

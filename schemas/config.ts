@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { callerConfig, callerName } from './caller.ts';
 import { modelId } from './imodel.ts';
 
 const text = z.string().min(1, 'a text that is not empty');
@@ -29,7 +30,7 @@ const seconds = z.number('a number of seconds').positive('above 0');
 
 /** The HTTP front door of a process, as TypeScript writes it. Times are seconds. */
 export const gatewayConfig = z.strictObject({
-  /** The address to listen on. Without keys it must be one that only this machine can reach. @defaultValue '127.0.0.1' */
+  /** The address to listen on. Without callers it must be one that only this machine can reach. @defaultValue '127.0.0.1' */
   host: text.optional(),
   /** 0 takes any free port. @defaultValue 8080 */
   port: z.number('a port').int('a whole number').min(0, 'at least 0').max(65_535, 'at most 65535').optional(),
@@ -47,6 +48,13 @@ export const gatewayConfig = z.strictObject({
   requestTimeout: seconds.optional(),
   /** Whether `/` shows what the iModels do. @defaultValue true */
   dashboard: z.boolean('true or false').optional(),
+  /** Who may call, by name. @defaultValue everybody on this machine, without a key */
+  callers: z.record(callerName, callerConfig, 'callers by their name').optional(),
+  /** Where more callers are kept, beside those above: `kv`, or `kv:` and the name of a JetStream bucket. @defaultValue nowhere */
+  callersFrom: z
+    .string('a text')
+    .regex(/^kv(:[A-Za-z0-9_-]{1,64})?$/, '`kv`, or `kv:` and the name of a bucket')
+    .optional(),
 });
 
 /** See {@link gatewayConfig}. */

@@ -12,6 +12,8 @@
 
 export type { CallDict, CallStatus, WireCall, WrittenError } from './call.ts';
 export { callDict, callStatuses, callTiming, execution, wireCall, wireUsage } from './call.ts';
+export type { CallerConfig } from './caller.ts';
+export { callerConfig, callerName, keyHash } from './caller.ts';
 export type { AnswerView, Chunk, ChunkType, FinishReason, ToolUse, Usage, WireChunk } from './chunk.ts';
 export { chunkTypes, finishReasons, toolUse, usage, wireChunk } from './chunk.ts';
 export type { GatewayConfig, NatsConfig } from './config.ts';

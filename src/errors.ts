@@ -88,10 +88,14 @@ const secretNames = /key|token(?!s)|secret|password|authorization|cookie|header/
 export function printField(value: unknown, path: readonly PropertyKey[]): string {
   let inner = value;
   for (const key of path) inner = (inner as Record<PropertyKey, unknown> | null | undefined)?.[key];
-  // A number is no secret: `limitTokens: -1` is shown.
-  const mayBeSecret = typeof inner === 'string' || (typeof inner === 'object' && inner !== null);
-  if (mayBeSecret && path.some((key) => secretNames.test(String(key)))) return '(hidden)';
+  if (mayBeSecret(path, inner)) return '(hidden)';
   return printValue(typeof inner === 'object' ? withoutSecrets(inner) : inner);
+}
+
+/** Whether what stands at a path must not be shown. A number is no secret: `limitTokens: -1` is shown. */
+export function mayBeSecret(path: readonly PropertyKey[], value: unknown): boolean {
+  const mayHoldText = typeof value === 'string' || (typeof value === 'object' && value !== null);
+  return mayHoldText && path.some((key) => secretNames.test(String(key)));
 }
 
 function withoutSecrets(value: unknown): unknown {

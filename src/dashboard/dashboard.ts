@@ -49,7 +49,7 @@ export async function addDashboard(server: FastifyInstance, options: DashboardOp
   const open = new Set<ServerResponse>();
   for (const [name, asset] of assets) {
     const path = name === 'index.html' ? '/' : `/dashboard/${name}`;
-    server.get(path, async (request, reply) => sendAsset(request, reply, asset));
+    server.get(path, { config: { access: 'everyone' } }, async (request, reply) => sendAsset(request, reply, asset));
   }
   server.get('/dashboard/feed', async (_request, reply) => {
     if (feed.size >= maxViewers) {

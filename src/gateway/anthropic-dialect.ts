@@ -1,5 +1,5 @@
 import type { Failure } from '../../schemas/failure.ts';
-import type { Dialect, LimitBudget } from './dialect.ts';
+import type { Dialect, LimitStanding } from './dialect.ts';
 
 /**
  * Errors and headers as Anthropic's clients read them.
@@ -9,9 +9,8 @@ import type { Dialect, LimitBudget } from './dialect.ts';
 export const anthropicDialect: Dialect = {
   requestIdHeader: 'request-id',
   failureBody: (failure, status) => anthropicError(failure, status),
-  limitHeaders({ requests, tokens, resetMs, now }) {
-    const reset = new Date(now + resetMs).toISOString();
-    return { ...limitHeaders('requests', requests, reset), ...limitHeaders('tokens', tokens, reset) };
+  limitHeaders({ requests, tokens, now }) {
+    return { ...limitHeaders('requests', requests, now), ...limitHeaders('tokens', tokens, now) };
   },
 };
 
@@ -42,13 +41,13 @@ function typeOf(failure: Failure, status: number): string {
 
 function limitHeaders(
   name: 'requests' | 'tokens',
-  { limit, remaining }: LimitBudget['requests'],
-  reset: string,
+  { limit, remaining, resetMs }: LimitStanding,
+  now: number,
 ): Record<string, string> {
   if (limit === null || remaining === null) return {};
   return {
     [`anthropic-ratelimit-${name}-limit`]: String(limit),
     [`anthropic-ratelimit-${name}-remaining`]: String(Math.floor(remaining)),
-    [`anthropic-ratelimit-${name}-reset`]: reset,
+    [`anthropic-ratelimit-${name}-reset`]: new Date(now + resetMs).toISOString(),
   };
 }

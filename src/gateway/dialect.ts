@@ -15,16 +15,23 @@ export interface Dialect {
   failureBody(failure: Failure, status: number, reason?: string): unknown;
   /** The header in which clients of this dialect look for the id of a request. */
   readonly requestIdHeader: string;
-  /** Headers about the limits of an iModel, named as clients of this dialect know them. */
+  /** Headers about limits, named as clients of this dialect know them. */
   limitHeaders(budget: LimitBudget): Record<string, string>;
 }
 
-/** One limit of an iModel as headers tell of it. */
-export interface LimitBudget {
-  readonly requests: { readonly limit: number | null; readonly remaining: number | null };
-  readonly tokens: { readonly limit: number | null; readonly remaining: number | null };
+/** How one limit stands. */
+export interface LimitStanding {
+  /** Null is no limit. */
+  readonly limit: number | null;
+  readonly remaining: number | null;
   /** Milliseconds until the next unit comes free, 0 when none is used. */
   readonly resetMs: number;
+}
+
+/** The limits that headers tell of: an iModel's, or its caller's where less of those is left. */
+export interface LimitBudget {
+  readonly requests: LimitStanding;
+  readonly tokens: LimitStanding;
   /** Epoch milliseconds now. */
   readonly now: number;
 }

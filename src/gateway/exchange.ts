@@ -1,21 +1,21 @@
-import { randomUUID } from 'node:crypto';
 import type { Socket } from 'node:net';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import type { CallOptions } from '../../schemas/imodel.ts';
-import type { ModelState } from '../../schemas/state.ts';
-import { noHeaders } from '../bus/headers.ts';
+import { type Admission, enter, waitingName } from '../callers/admission.ts';
+import { estimateUse } from '../callers/estimate.ts';
 import type { Fields } from '../endpoints/endpoint.ts';
 import { IModelError } from '../errors.ts';
 import { record } from '../http/vendor-error.ts';
 import type { ApiCalling } from '../runtime/api-calling.ts';
-import { fromHeaders } from '../runtime/wire-options.ts';
-import { type AnswerContext, PlainBody, type Shape } from './dialect.ts';
+import { callOptionsOf, type HttpCallOptions, optionsAfterWait, refuseHopeless } from './call-options.ts';
+import { type AnswerContext, PlainBody, type Shape, type ShapedRequest, type StreamEncoder } from './dialect.ts';
 import { writeStream } from './event-stream.ts';
 import { EventWriter, type EventWriterTimes } from './event-writer.ts';
 import { KeptStream } from './kept-stream.ts';
-import { type KeptStreams, keepMsOf, serveKept, streamPath } from './kept-streams.ts';
+import { type KeptStreams, keepMsOf, keptName, serveKept, streamPath } from './kept-streams.ts';
 import { ModelElsewhere } from './model-elsewhere.ts';
-import { limitHeaders, soonestStartMs, waitHeaders } from './queue-headers.ts';
+import { limitHeaders, waitHeaders } from './queue-headers.ts';
+import { StreamedCall } from './streamed-call.ts';
 import type { Target } from './target.ts';
 
 /** What all exchanges of one gateway have in common. */
@@ -37,94 +37,137 @@ export interface ExchangeInput {
 }
 
 /**
- * Answers one request with one call of its iModel. The caller's leaving cancels the call wherever it stands.
+ * Answers one request with one call of its iModel, which begins when the limits of its caller let it in. The caller's leaving takes the call
+ * back wherever it stands.
  *
  * @returns The body of a one-shot answer, or the reply itself once it has been answered as a stream.
  * @throws IModelError whatever the call failed with, while nothing has been sent.
  */
 export async function runExchange(input: ExchangeInput): Promise<unknown> {
-  const { request, reply, shape, target, body, settings, kept } = input;
-  const { request: fields, streaming, dropped, includeUsage, base64 = false } = shape.read(body, target);
-  const { model } = target;
-  const before = model.state;
-  const options = callOptionsOf(request, settings.queueTimeoutMs);
-  const isHere = !(model instanceof ModelElsewhere);
-  // Of others only they know how long a call would wait.
-  if (isHere) refuseHopeless(before, options);
-  const keepMs = streaming ? keepMsOf(request.headers) : null;
-  const signal = keepMs === null ? { signal: callerLeft(request.raw.socket) } : {};
-  const position = before.queue.waiting + before.queue.outside;
-  const headers = (call: ApiCalling): Record<string, string> => ({
-    'imodel-call': call.id,
-    [shape.dialect.requestIdHeader]: call.id,
-    ...(isHere ? waitHeaders(call, position) : {}),
-    ...limitHeaders(model.state, shape.dialect, Date.now()),
-    ...(dropped.length === 0 ? {} : { 'imodel-dropped-fields': dropped.join(', ') }),
-  });
-  const context: AnswerContext = {
-    target,
-    callId: options.callId,
-    createdAt: Math.floor(Date.now() / 1_000),
-    includeUsage,
-    base64,
-  };
+  const exchange = new Exchange(input);
   try {
-    if (streaming && shape.openStream !== null) {
-      const stream = model.stream(fields, { ...options, ...signal });
-      const encoder = shape.openStream(context);
-      if (keepMs !== null) {
-        const stays = kept.keep(model.id, options.callId, (onGone) => new KeptStream(stream, encoder, keepMs, onGone));
-        const resume = { 'imodel-resume': streamPath(model.id, options.callId) };
-        const keptHeaders = () => ({ ...headers(stream.call), ...resume });
-        return await serveKept(stays, { reply, after: 0, times: settings, headers: keptHeaders });
-      }
-      const begin = (): Record<string, string> => {
-        reply.hijack();
-        return headers(stream.call);
-      };
-      const giveUp = (error: IModelError): void => stream.call.cancel(error);
-      await writeStream(stream, encoder, new EventWriter(reply.raw, settings, { begin, giveUp }));
-      return reply;
-    }
-    const call = await model.invoke(fields, { ...options, ...signal });
-    if (call.failure !== null) throw call.error;
-    reply.headers(headers(call));
-    const answer = shape.write(call, context);
-    if (!(answer instanceof PlainBody)) return answer;
-    reply.type(answer.contentType);
-    return answer.content;
+    return await exchange.answer();
   } catch (error) {
-    if (IModelError.is(error)) {
-      const { call } = error as { call?: ApiCalling };
-      if (call !== undefined) reply.headers(headers(call));
-    }
+    if (IModelError.is(error)) input.reply.headers(exchange.headers((error.call as ApiCalling | undefined) ?? null));
     throw error;
   }
 }
 
-/** The options of a call in its request's headers, which are those of the bus: `Imodel-Priority` and the like. */
-function callOptionsOf(request: FastifyRequest, queueTimeoutMs: number): CallOptions & { readonly callId: string } {
-  let headers = noHeaders;
-  for (const name in request.headers) {
-    const value = request.headers[name];
-    if (name.startsWith('imodel-') && typeof value === 'string') headers = { ...headers, [name]: value };
-  }
-  const asked = fromHeaders(headers);
-  return {
-    ...asked,
-    ...request.trace,
-    callId: asked.callId ?? randomUUID(),
-    queueTimeoutMs: Math.min(asked.queueTimeoutMs ?? queueTimeoutMs, queueTimeoutMs),
-  };
-}
+class Exchange {
+  readonly #input: ExchangeInput;
+  readonly #asked: ShapedRequest;
+  readonly #options: HttpCallOptions;
+  readonly #context: AnswerContext;
+  /** How long the stream waits for a reader that has gone; null for a call that ends with its connection. */
+  readonly #keepMs: number | null;
+  readonly #left: AbortSignal | undefined;
+  /** How many calls stood before it when it came. */
+  readonly #position: number;
+  #waitedMs = 0;
 
-/** Refuses at once what would wait in vain. A call that may overtake others is given its chance. */
-function refuseHopeless(state: ModelState, { queueTimeoutMs = 0, priority = 0, caller = '' }: CallOptions): void {
-  if (priority > 0 || caller !== '') return;
-  const waitMs = soonestStartMs(state, Date.now());
-  if (waitMs <= queueTimeoutMs) return;
-  const message = `The limit of ${state.budget.requests.limit} requests leaves no room for another ${Math.ceil(waitMs / 1_000)} s, and the call may wait ${queueTimeoutMs / 1_000} s`;
-  throw IModelError.of('rate_limited', message, { source: 'runtime', retryAfterMs: waitMs });
+  constructor(input: ExchangeInput) {
+    const { request, shape, target, body, settings } = input;
+    this.#input = input;
+    this.#asked = shape.read(body, target);
+    this.#options = callOptionsOf(request, settings.queueTimeoutMs);
+    const { includeUsage, base64 = false, streaming } = this.#asked;
+    this.#context = {
+      target,
+      callId: this.#options.callId,
+      createdAt: Math.floor(Date.now() / 1_000),
+      includeUsage,
+      base64,
+    };
+    this.#keepMs = streaming ? keepMsOf(request.headers) : null;
+    this.#left = this.#keepMs === null ? callerLeft(request.raw.socket) : undefined;
+    const { queue } = target.model.state;
+    this.#position = queue.waiting + queue.outside + (request.caller?.gate.waiting ?? 0);
+  }
+
+  async answer(): Promise<unknown> {
+    const { target, shape, reply } = this.#input;
+    // Of others only they know how long a call would wait.
+    if (!(target.model instanceof ModelElsewhere)) refuseHopeless(target.model.state, this.#options);
+    if (this.#asked.streaming && shape.openStream !== null) return this.#stream(shape.openStream(this.#context));
+    const call = await this.#invoke();
+    if (call.failure !== null) throw call.error;
+    reply.headers(this.headers(call));
+    const answer = shape.write(call, this.#context);
+    if (!(answer instanceof PlainBody)) return answer;
+    reply.type(answer.contentType);
+    return answer.content;
+  }
+
+  /** @param call - Null while there is none, or when none came of it. */
+  headers(call: ApiCalling | null): Record<string, string> {
+    const { target, shape, request } = this.#input;
+    const { callId } = this.#options;
+    const isHere = !(target.model instanceof ModelElsewhere);
+    return {
+      'imodel-call': callId,
+      [shape.dialect.requestIdHeader]: callId,
+      ...(isHere ? waitHeaders(call, { position: this.#position, waitedMs: this.#waitedMs }) : {}),
+      ...limitHeaders(target.model.state, shape.dialect, request.caller),
+      ...(this.#asked.dropped.length === 0 ? {} : { 'imodel-dropped-fields': this.#asked.dropped.join(', ') }),
+    };
+  }
+
+  async #invoke(): Promise<ApiCalling> {
+    const admission = await this.#enter();
+    try {
+      const call = await this.#input.target.model.invoke(this.#asked.request, this.#optionsFor(admission));
+      admission?.settle(call);
+      return call;
+    } catch (error) {
+      admission?.settle(IModelError.is(error) ? ((error.call as ApiCalling | undefined) ?? null) : null);
+      throw error;
+    }
+  }
+
+  async #stream(encoder: StreamEncoder): Promise<FastifyReply> {
+    const { reply, target, settings, kept, request } = this.#input;
+    const { callId } = this.#options;
+    const stream = new StreamedCall(callId, this.#enter(), {
+      open: (admission) => target.model.stream(this.#asked.request, this.#optionsFor(admission)),
+      leave: (reason) => request.caller?.waiting.get(waitingName(target.model.id, callId))?.(reason),
+    });
+    const keepMs = this.#keepMs;
+    if (keepMs !== null) {
+      const name = keptName(request.caller, target.model.id, callId);
+      const stays = kept.keep(name, (onGone) => new KeptStream(stream, encoder, keepMs, onGone));
+      const resume = { 'imodel-resume': streamPath(target.model.id, callId) };
+      const headers = () => ({ ...this.headers(stream.call), ...resume });
+      return serveKept(stays, { reply, after: 0, times: settings, headers });
+    }
+    const begin = (): Record<string, string> => {
+      reply.hijack();
+      return this.headers(stream.call);
+    };
+    const giveUp = (error: IModelError): void => stream.cancel(error);
+    await writeStream(stream, encoder, new EventWriter(reply.raw, settings, { begin, giveUp }));
+    return reply;
+  }
+
+  /** Waits for the limits of the caller; null where nobody has any. */
+  #enter(): Admission | null | Promise<Admission> {
+    const { request, target } = this.#input;
+    const { callId, priority = 0, queueTimeoutMs, timeoutMs = Number.POSITIVE_INFINITY } = this.#options;
+    if (request.caller === null) return null;
+    return enter(request.caller, {
+      name: waitingName(target.model.id, callId),
+      estimate: estimateUse(request.caller, target.model, this.#asked.request),
+      priority,
+      waitMs: Math.min(queueTimeoutMs, timeoutMs),
+      signal: this.#left,
+    });
+  }
+
+  /** The options of the call once it has been let in. */
+  #optionsFor(admission: Admission | null): CallOptions {
+    this.#waitedMs = admission?.waitedMs ?? 0;
+    const options = optionsAfterWait(this.#options, this.#waitedMs);
+    return this.#left === undefined ? options : { ...options, signal: this.#left };
+  }
 }
 
 const leaving = new WeakMap<Socket, AbortSignal>();

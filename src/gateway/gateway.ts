@@ -2,9 +2,13 @@ import type { AddressInfo } from 'node:net';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { type GatewayConfig, gatewayConfig } from '../../schemas/config.ts';
 import type { Bus } from '../bus/bus.ts';
+import type { Caller } from '../callers/caller.ts';
+import { OpenCallers } from '../callers/open-callers.ts';
 import { IModelError } from '../errors.ts';
 import type { iModel } from '../imodel.ts';
 import { checked } from '../runtime/checked.ts';
+import { checkAccess } from './access.ts';
+import { addCallers } from './callers.ts';
 import { chatCompletions } from './chat-completions.ts';
 import type { Shape } from './dialect.ts';
 import { Directory } from './directory.ts';
@@ -60,7 +64,15 @@ export interface Gateway extends AsyncDisposable {
 }
 
 /** Settings that an open gateway cannot take on. */
-const lastingNames = ['host', 'port', 'bodyLimit', 'headersTimeout', 'requestTimeout', 'dashboard'] as const;
+const lastingNames = [
+  'host',
+  'port',
+  'bodyLimit',
+  'headersTimeout',
+  'requestTimeout',
+  'dashboard',
+  'callersFrom',
+] as const;
 
 /** What each path answers. */
 const shapes: Readonly<Record<string, Shape>> = {
@@ -80,7 +92,7 @@ const shapes: Readonly<Record<string, Shape>> = {
  * this process directly, and over the bus to the iModels that other processes serve there.
  *
  * @param host - Stays the caller's to close.
- * @throws IModelError `config` for an option that does not fit, or an address that others can reach; `unavailable` when the port is taken.
+ * @throws IModelError `config` for an option that does not fit, or an address that others can reach without callers; `unavailable` when the port is taken.
  *
  * @example
  * ```ts
@@ -95,13 +107,16 @@ export async function startGateway(
 ): Promise<Gateway> {
   const settings = checked(gatewayConfig, config, 'gateway option', 'config');
   const address = settings.host ?? '127.0.0.1';
-  refuseOpenDoor(address);
-  const { server, stop } = await createServer(settings, onError);
+  refuseOpenDoor(address, settings);
+  const callers = await OpenCallers.open(settings, host.bus, onError);
+  const { book } = callers;
+  const { server, stop } = await createServer(settings, { check: (request) => checkAccess(request, book), onError });
   addTraces(server);
-  addHealth(server, host);
+  addHealth(server, host, book);
   const directory = new Directory(host.bus ?? null, { inboxPrefix, isHere: (id) => host.models.has(id) });
   addModelList(server, host, directory);
-  addModels(server, host, directory);
+  addModels(server, host, { directory, book });
+  addCallers(server, book);
   const current = { times: timesOf(settings) };
   addCalls(server, { models: host.models, directory, current });
   await addMetrics(server, host);
@@ -111,14 +126,21 @@ export async function startGateway(
   }
   // Whoever asks first need not wait for the bus.
   void directory.list();
-  const port = await listen(server, address, settings.port ?? 8_080);
+  const port = await listen(server, address, settings.port ?? 8_080).catch((error: unknown) => {
+    callers.close();
+    directory.close();
+    throw error;
+  });
   const reload = (next: GatewayConfig): readonly string[] => {
     const other = checked(gatewayConfig, next, 'gateway option', 'config');
+    refuseOpenDoor(address, other);
+    book.write(other.callers ?? {});
     current.times = timesOf(other);
     return lastingNames.filter((setting) => other[setting] !== settings[setting]);
   };
   const close = async (): Promise<void> => {
     stop();
+    callers.close();
     await server.close();
     directory.close();
   };
@@ -144,13 +166,14 @@ function addCalls(server: FastifyInstance, { models, directory, current }: Calls
   const kept = new KeptStreams();
   addKeptStreams(server, models, { kept, times: () => current.times });
   const targets = new WeakMap<iModel, Target>();
-  const find = async (name: unknown): Promise<Target> => {
+  const find = async (name: unknown, caller: Caller | null): Promise<Target> => {
+    const mayUse = (id: string): boolean => caller === null || caller.mayUse(id);
     // Those of this process first: a call to them does not touch the bus.
     const model =
-      findModel(models, name) ??
-      findModel(directory.known(), name) ??
-      findModel(await directory.listFor(String(name)), name) ??
-      refuseUnknown(name, [...models.keys(), ...directory.known().keys()]);
+      findModel(models, name, mayUse) ??
+      findModel(directory.known(), name, mayUse) ??
+      findModel(await directory.listFor(String(name)), name, mayUse) ??
+      refuseUnknown(name, [...models.keys(), ...directory.known().keys()].filter(mayUse));
     const known = targets.get(model) ?? targetOf(model);
     targets.set(model, known);
     return known;
@@ -158,11 +181,11 @@ function addCalls(server: FastifyInstance, { models, directory, current }: Calls
   for (const [path, shape] of Object.entries(shapes)) {
     const handler = async (request: FastifyRequest, reply: FastifyReply): Promise<unknown> => {
       const body = fieldsOf(request.body);
-      const target = await find(body.model);
+      const target = await find(body.model, request.caller);
       request.target = target;
       return runExchange({ request, reply, shape, target, body, kept, settings: current.times });
     };
-    const options = { config: { dialect: shape.dialect } };
+    const options = { config: { dialect: shape.dialect, access: 'caller' } } as const;
     if (shape.isForm !== true) server.post(path, options, handler);
     else {
       void server.register(async (forms) => {
@@ -178,9 +201,9 @@ function slowReaderMsOf({ slowReaderTimeout = 60 }: GatewayConfig): number {
 }
 
 /** Without keys whoever reaches the address can spend the vendors' money. */
-function refuseOpenDoor(host: string): void {
-  if (isLocalOnly(host)) return;
-  const message = `Expected \`host\` to be an address of this machine alone, such as 127.0.0.1, as no keys are configured; got \`${host}\``;
+function refuseOpenDoor(host: string, { callers = {}, callersFrom }: GatewayConfig): void {
+  if (isLocalOnly(host) || callersFrom !== undefined || Object.keys(callers).length > 0) return;
+  const message = `Expected \`host\` to be an address of this machine alone, such as 127.0.0.1, as no callers are configured (\`imodel keys create\` makes one); got \`${host}\``;
   throw IModelError.of('config', message, { field: 'gateway.host', value: host });
 }
 

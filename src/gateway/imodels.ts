@@ -1,10 +1,13 @@
 import type { FastifyInstance, FastifyRequest } from 'fastify';
 import { controlRequest } from '../../schemas/wire.ts';
+import { waitingName } from '../callers/admission.ts';
+import type { CallerBook } from '../callers/caller-book.ts';
 import type { iModel } from '../imodel.ts';
 import { checked } from '../runtime/checked.ts';
 import type { Directory } from './directory.ts';
 import type { GatewayHost } from './gateway.ts';
 import { ModelElsewhere } from './model-elsewhere.ts';
+import { isOwn } from './ownership.ts';
 import { Refusal } from './refusal.ts';
 
 /** The path of one iModel. */
@@ -23,13 +26,17 @@ interface CallPath {
  * - `GET /v1/imodels` and `GET /v1/imodels/<id>`: their state, as on the bus.
  * - `POST /v1/imodels/<id>/control`: `{ action }` as on the bus; answers with the state after it.
  * - `DELETE /v1/imodels/<id>/calls/<call>`, or `POST` to its `/cancel`: takes a call back wherever it stands; `cancelled` says whether it still
- *   lived.
+ *   lived. Whoever is no operator can do so with its own calls, and of others it is not told whether they live.
  */
-export function addModels(server: FastifyInstance, { models }: GatewayHost, directory: Directory): void {
+export function addModels(
+  server: FastifyInstance,
+  { models }: GatewayHost,
+  { directory, book }: { readonly directory: Directory; readonly book: CallerBook },
+): void {
   const find = async (id: string): Promise<iModel> => {
     const model = models.get(id) ?? directory.known().get(id) ?? (await directory.listFor(id)).get(id);
     if (model !== undefined) return model;
-    throw new Refusal(404, 'model_not_found', `There is no iModel \`${id}\``, 'id');
+    throw unknownId(id);
   };
   server.get('/v1/imodels', async () => {
     const all = [...models.values(), ...(await directory.list())];
@@ -46,15 +53,29 @@ export function addModels(server: FastifyInstance, { models }: GatewayHost, dire
     model.live.control(request);
     return model.state;
   });
-  const cancel = async ({ params: { id, callId } }: FastifyRequest<CallPath>) => {
+  const cancel = async ({ params: { id, callId }, caller }: FastifyRequest<CallPath>) => {
+    if (caller !== null && !caller.mayUse(id)) throw unknownId(id);
     const model = await find(id);
     const reason = 'taken back over HTTP';
-    if (model instanceof ModelElsewhere)
-      return { call_id: callId, cancelled: await model.remote.cancel(callId, reason) };
+    const isAnybody = caller === null || caller.isOperator;
+    for (const { waiting } of isAnybody ? book : [caller]) {
+      const leave = waiting.get(waitingName(id, callId));
+      leave?.(reason);
+      if (leave !== undefined) return { call_id: callId, cancelled: true };
+    }
     const call = model.live.findCall(callId);
-    call?.cancel(reason);
-    return { call_id: callId, cancelled: call !== undefined };
+    if (call === undefined && isAnybody && model instanceof ModelElsewhere) {
+      return { call_id: callId, cancelled: await model.remote.cancel(callId, reason) };
+    }
+    if (!isOwn(call, caller)) return { call_id: callId, cancelled: false };
+    call.cancel(reason);
+    return { call_id: callId, cancelled: true };
   };
-  server.delete<CallPath>('/v1/imodels/:id/calls/:callId', cancel);
-  server.post<CallPath>('/v1/imodels/:id/calls/:callId/cancel', cancel);
+  const options = { config: { access: 'caller' } } as const;
+  server.delete<CallPath>('/v1/imodels/:id/calls/:callId', options, cancel);
+  server.post<CallPath>('/v1/imodels/:id/calls/:callId/cancel', options, cancel);
+}
+
+function unknownId(id: string): Refusal {
+  return new Refusal(404, 'model_not_found', `There is no iModel \`${id}\``, 'id');
 }

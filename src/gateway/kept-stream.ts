@@ -1,11 +1,12 @@
 import type { ServerResponse } from 'node:http';
 import { toFailure } from '../errors.ts';
-import type { ModelStream } from '../runtime/model-stream.ts';
+import type { ApiCalling } from '../runtime/api-calling.ts';
 import type { StreamEncoder } from './dialect.ts';
 import { EventNumbers, eventsOf } from './event-numbers.ts';
 import { EventRing } from './event-ring.ts';
 import type { EventWriter } from './event-writer.ts';
 import { Refusal } from './refusal.ts';
+import type { StreamedCall } from './streamed-call.ts';
 
 /**
  * Characters that are kept for a reader that comes back: more than the buffers of both ends of a connection hold, which is how much may have been
@@ -28,7 +29,7 @@ interface Reader {
  * has seen. One reader at a time: the latest.
  */
 export class KeptStream {
-  readonly #stream: ModelStream;
+  readonly #stream: StreamedCall;
   readonly #encoder: StreamEncoder;
   readonly #keepMs: number;
   readonly #onGone: () => void;
@@ -47,7 +48,7 @@ export class KeptStream {
    * @param keepMs - How long it waits for a reader, milliseconds: then its call is cancelled, or what is kept of an ended one forgotten.
    * @param onGone - Runs when that time is up.
    */
-  constructor(stream: ModelStream, encoder: StreamEncoder, keepMs: number, onGone: () => void) {
+  constructor(stream: StreamedCall, encoder: StreamEncoder, keepMs: number, onGone: () => void) {
     this.#stream = stream;
     this.#encoder = encoder;
     this.#keepMs = keepMs;
@@ -75,13 +76,13 @@ export class KeptStream {
   close(): void {
     clearTimeout(this.#timer);
     this.#isClosed = true;
-    if (this.#reader === null) this.#stream.call.cancel('its reader did not come back');
+    if (this.#reader === null) this.#stream.cancel('its reader did not come back');
     this.#notify();
   }
 
   #refuseUnkept(after: number): void {
     const { last } = this.#numbers;
-    const { id } = this.#stream.call;
+    const { id } = this.#stream;
     if (after > last)
       throw new Refusal(400, 'unknown_event', `The call \`${id}\` has no event ${after} yet`, 'last-event-id');
     if (after < this.#events.dropped) {
@@ -126,10 +127,12 @@ export class KeptStream {
         this.#push(this.#encoder.chunk(chunk));
         while (!this.#isClosed && this.#events.untaken > longestLead) await this.#change();
       }
-      this.#push(this.#encoder.end(this.#stream.call));
+      this.#push(this.#encoder.end(this.#stream.call as ApiCalling));
     } catch (error) {
       if (this.#numbers.last === 0) this.#error = error;
       this.#push(this.#encoder.failed(toFailure(error)));
+    } finally {
+      this.#stream.settle();
     }
     this.#isOver = true;
     this.#notify();

@@ -1,9 +1,11 @@
 import type { FastifyInstance, FastifyReply } from 'fastify';
+import type { Caller } from '../callers/caller.ts';
 import { IModelError, printValue } from '../errors.ts';
 import type { EventWriterTimes } from './event-writer.ts';
 import { EventWriter } from './event-writer.ts';
 import type { GatewayHost } from './gateway.ts';
 import type { KeptStream } from './kept-stream.ts';
+import { isOwn } from './ownership.ts';
 import { Refusal } from './refusal.ts';
 
 /** The header in which a caller says how long its stream shall outlive its connection, in milliseconds. */
@@ -21,9 +23,8 @@ interface StreamPath {
 export class KeptStreams {
   readonly #streams = new Map<string, KeptStream>();
 
-  /** Keeps a stream under its iModel and call. */
-  keep(modelId: string, callId: string, make: (onGone: () => void) => KeptStream): KeptStream {
-    const name = nameOf(modelId, callId);
+  /** Keeps a stream under its name; see {@link keptName}. */
+  keep(name: string, make: (onGone: () => void) => KeptStream): KeptStream {
     const kept = make(() => {
       // Its id may have been given again.
       if (this.#streams.get(name) === kept) this.#streams.delete(name);
@@ -32,8 +33,8 @@ export class KeptStreams {
     return kept;
   }
 
-  find(modelId: string, callId: string): KeptStream | undefined {
-    return this.#streams.get(nameOf(modelId, callId));
+  find(name: string): KeptStream | undefined {
+    return this.#streams.get(name);
   }
 
   close(): void {
@@ -67,10 +68,11 @@ export function addKeptStreams(
   models: GatewayHost['models'],
   { kept, times }: { readonly kept: KeptStreams; readonly times: () => EventWriterTimes },
 ): void {
-  server.get<StreamPath>(streamPath(':id', ':callId'), async ({ params, headers }, reply) => {
+  const options = { config: { access: 'caller' } } as const;
+  server.get<StreamPath>(streamPath(':id', ':callId'), options, async ({ params, headers, caller }, reply) => {
     const { id, callId } = params;
-    const stream = kept.find(id, callId);
-    if (stream === undefined) throw unknownStream(id, callId, models.get(id)?.call(callId) !== undefined);
+    const stream = kept.find(keptName(caller, id, callId));
+    if (stream === undefined) throw unknownStream(id, callId, isOwn(models.get(id)?.call(callId), caller));
     const after = lastSeen(headers['last-event-id']);
     return serveKept(stream, { reply, after, times: times(), headers: () => ({ 'imodel-call': callId }) });
   });
@@ -118,6 +120,7 @@ function unknownStream(id: string, callId: string, isLive: boolean): Refusal {
   return new Refusal(404, 'stream_not_found', message);
 }
 
-function nameOf(modelId: string, callId: string): string {
-  return `${modelId}/${callId}`;
+/** The name of a call's stream. Each caller has names of its own: nobody goes on with another's stream, or takes its place. */
+export function keptName(caller: Caller | null, modelId: string, callId: string): string {
+  return `${caller?.name ?? ''}/${modelId}/${callId}`;
 }

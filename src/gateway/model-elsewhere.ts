@@ -66,12 +66,17 @@ export class ModelElsewhere extends iModel {
   }
 
   override invoke(request: Fields | ApiCalling = {}, options: CallOptions = {}): Promise<ApiCalling> {
-    return super.invoke(withOptions(request, options), { callId: options.callId, signal: options.signal });
+    return super.invoke(withOptions(request, options), localOptions(options));
   }
 
   override stream(request: Fields | ApiCalling = {}, options: CallOptions = {}): ModelStream {
-    return super.stream(withOptions(request, options), { callId: options.callId, signal: options.signal });
+    return super.stream(withOptions(request, options), localOptions(options));
   }
+}
+
+/** What of a call's options concerns this side: whose it is, by which id, and how it is taken back. */
+function localOptions({ callId, signal, caller }: CallOptions): CallOptions {
+  return { callId, signal, caller };
 }
 
 function withOptions(request: Fields | ApiCalling, { signal, callId, ...options }: CallOptions): Fields | ApiCalling {

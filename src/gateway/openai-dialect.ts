@@ -1,5 +1,5 @@
 import type { Failure } from '../../schemas/failure.ts';
-import type { Dialect, LimitBudget } from './dialect.ts';
+import type { Dialect, LimitStanding } from './dialect.ts';
 
 /**
  * Errors and headers as OpenAI's clients read them.
@@ -11,9 +11,8 @@ export const openaiDialect: Dialect = {
   failureBody(failure, status, reason) {
     return { error: openaiError(failure, status, reason) };
   },
-  limitHeaders({ requests, tokens, resetMs }) {
-    const reset = resetText(resetMs);
-    return { ...limitHeaders('requests', requests, reset), ...limitHeaders('tokens', tokens, reset) };
+  limitHeaders({ requests, tokens }) {
+    return { ...limitHeaders('requests', requests), ...limitHeaders('tokens', tokens) };
   },
 };
 
@@ -24,7 +23,7 @@ export function openaiError(failure: Failure, status: number, reason?: string): 
     type: typeOf(status),
     param:
       failure.code === 'invalid_request' && failure.path !== undefined && failure.path !== '' ? failure.path : null,
-    code: reason ?? codeOf(failure),
+    code: reason ?? codeOf(failure, status),
   };
 }
 
@@ -36,11 +35,9 @@ function typeOf(status: number): string {
 }
 
 /** The word that clients match on where OpenAI has one, else our own. */
-function codeOf(failure: Failure): string {
+function codeOf(failure: Failure, status: number): string {
+  if (status === 429) return isSpent(failure) ? 'insufficient_quota' : 'rate_limit_exceeded';
   switch (failure.code) {
-    case 'rate_limited':
-    case 'queue_full':
-      return 'rate_limit_exceeded';
     case 'context_overflow':
       return 'context_length_exceeded';
     case 'filtered':
@@ -52,16 +49,20 @@ function codeOf(failure: Failure): string {
   }
 }
 
+/** Whether the money of a caller is spent, and not only its turn. */
+function isSpent(failure: Failure): boolean {
+  return failure.code === 'rate_limited' && failure.source === 'runtime' && failure.reason === 'insufficient_quota';
+}
+
 function limitHeaders(
   name: 'requests' | 'tokens',
-  { limit, remaining }: LimitBudget['requests'],
-  reset: string,
+  { limit, remaining, resetMs }: LimitStanding,
 ): Record<string, string> {
   if (limit === null || remaining === null) return {};
   return {
     [`x-ratelimit-limit-${name}`]: String(limit),
     [`x-ratelimit-remaining-${name}`]: String(Math.floor(remaining)),
-    [`x-ratelimit-reset-${name}`]: reset,
+    [`x-ratelimit-reset-${name}`]: resetText(resetMs),
   };
 }
 

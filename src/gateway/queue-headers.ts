@@ -1,37 +1,65 @@
+import type { LimitView } from '../../actors/caller-gate.ts';
 import type { Failure } from '../../schemas/failure.ts';
 import type { ModelState } from '../../schemas/state.ts';
+import type { Caller } from '../callers/caller.ts';
 import type { ApiCalling } from '../runtime/api-calling.ts';
-import type { Dialect } from './dialect.ts';
+import type { Dialect, LimitStanding } from './dialect.ts';
 
-/** Tells a caller how its iModel's limits stand. */
-export function limitHeaders({ budget }: ModelState, dialect: Dialect, now: number): Record<string, string> {
-  const { requests, tokens, refreshes_at: refreshesAt } = budget;
-  if (requests.limit === null && tokens.limit === null) return {};
-  const resetMs = refreshesAt === null ? 0 : Math.max(0, refreshesAt - now);
-  return dialect.limitHeaders({ requests, tokens, resetMs, now });
+/** Tells a caller how the limits stand: of requests and of tokens each the one of which less is left, its iModel's or its own. */
+export function limitHeaders({ budget }: ModelState, dialect: Dialect, caller: Caller | null): Record<string, string> {
+  const own = caller?.gate.view();
+  const isLimited = [budget.requests, budget.tokens, own?.requests, own?.tokens].some(
+    (one) => (one?.limit ?? null) !== null,
+  );
+  if (!isLimited) return {};
+  const now = Date.now();
+  const of = (name: 'requests' | 'tokens'): LimitStanding => {
+    const { limit, remaining } = budget[name];
+    return closer({ limit, remaining, resetMs: msUntil(budget.refreshes_at, now) }, own?.[name], now);
+  };
+  return dialect.limitHeaders({ requests: of('requests'), tokens: of('tokens'), now });
 }
 
-/**
- * Tells a caller how long its call waited.
- *
- * @param position - How many calls stood before it when it came.
- */
-export function waitHeaders(call: ApiCalling, position: number): Record<string, string> {
-  const { queuedAt, startedAt } = call.timing;
+function closer(model: LimitStanding, own: LimitView | undefined, now: number): LimitStanding {
+  if (own === undefined || own.limit === null) return model;
+  const remaining = Math.max(0, own.limit - own.used);
+  if (model.remaining !== null && model.remaining <= remaining) return model;
+  return { limit: own.limit, remaining, resetMs: msUntil(own.resetsAt, now) };
+}
+
+function msUntil(at: number | null, now: number): number {
+  return at === null ? 0 : Math.max(0, at - now);
+}
+
+/** How a call has waited. */
+export interface Wait {
+  /** How many stood before it when it came. */
+  readonly position: number;
+  /** Milliseconds until the limits of its caller let it in. */
+  readonly waitedMs: number;
+}
+
+/** Tells a caller how long its call waited. @param call - Null while it is not let in. */
+export function waitHeaders(call: ApiCalling | null, { position, waitedMs }: Wait): Record<string, string> {
+  const { queuedAt = null, startedAt = null } = call?.timing ?? {};
   return {
     'imodel-queue-position': String(position),
-    ...(queuedAt === null || startedAt === null ? {} : { 'imodel-wait-ms': String(Math.round(startedAt - queuedAt)) }),
+    ...(queuedAt === null || startedAt === null
+      ? {}
+      : { 'imodel-wait-ms': String(Math.round(waitedMs + startedAt - queuedAt)) }),
   };
 }
 
 /**
  * The soonest a call could start that comes now, in milliseconds, as far as the iModel's own limit on requests says so: no window of its length
  * holds more starts than the limit. 0 when the limit is not what calls wait for.
+ *
+ * @param mayOvertake - Whether it may start before those that wait already.
  */
-export function soonestStartMs(state: ModelState, now: number): number {
+export function soonestStartMs(state: ModelState, now: number, { mayOvertake = false } = {}): number {
   const { requests, refreshes_at: refreshesAt, window_ms: windowMs } = state.budget;
   if (requests.limit === null || requests.remaining !== 0 || refreshesAt === null) return 0;
-  const before = state.queue.waiting + state.queue.outside;
+  const before = mayOvertake ? 0 : state.queue.waiting + state.queue.outside;
   return Math.max(0, refreshesAt - now) + Math.floor(before / requests.limit) * windowMs;
 }
 

@@ -1,8 +1,8 @@
 import type { FastifyInstance, FastifyRequest } from 'fastify';
 import type { GatewayConfig } from '../../schemas/config.ts';
 import { anthropicDialect } from './anthropic-dialect.ts';
+import { Connections } from './connections.ts';
 import type { Dialect } from './dialect.ts';
-import { isLocalOnly } from './loopback.ts';
 import { openaiDialect } from './openai-dialect.ts';
 import { retryHeaders, soonestStartMs } from './queue-headers.ts';
 import { answerable, Refusal } from './refusal.ts';
@@ -25,22 +25,28 @@ const checkingMs = 1_000;
 /** Idle connections are kept longer than the 60 s after which most clients and balancers drop them: the one who closes last loses no request. */
 const keepAliveMs = 72_000;
 
-/** How often a server that stops looks for connections that have become idle, in milliseconds. */
-const closingMs = 25;
-
 /** Largest head of a request, in bytes. */
 const maxHeadBytes = 32_768;
+
+/** What a server asks of the gateway. */
+export interface ServerHooks {
+  /** Lets a request pass before its body is read. @throws Refusal */
+  readonly check: (request: FastifyRequest) => void;
+  /** Hears of faults of ours. */
+  readonly onError: (error: unknown) => void;
+}
 
 /** The HTTP server with its limits, before it has any paths. `stop` makes it answer that it is going. */
 export async function createServer(
   config: GatewayConfig,
-  onError: (error: unknown) => void,
+  { check, onError }: ServerHooks,
 ): Promise<{ readonly server: FastifyInstance; stop(): void }> {
   const { fastify } = await import('fastify');
+  const requestTimeoutMs = (config.requestTimeout ?? 120) * 1_000;
   const server = fastify({
     bodyLimit: config.bodyLimit ?? 33_554_432,
     keepAliveTimeout: keepAliveMs,
-    requestTimeout: (config.requestTimeout ?? 120) * 1_000,
+    requestTimeout: requestTimeoutMs,
     forceCloseConnections: 'idle',
     return503OnClosing: false,
     exposeHeadRoutes: false,
@@ -53,11 +59,12 @@ export async function createServer(
   // A form of another site's page can send text, but no JSON.
   server.removeContentTypeParser('text/plain');
   server.decorateRequest('target', null);
+  server.decorateRequest('caller', null);
   let stopping = false;
-  server.server.on('connection', (socket) => socket.setMaxListeners(0));
+  const connections = new Connections(server.server, requestTimeoutMs);
   server.addHook('onRequest', (request, reply, done) => {
     if (stopping) reply.header('connection', 'close');
-    refuseForeignName(request);
+    check(request);
     done();
   });
   server.setNotFoundHandler((request) => {
@@ -66,6 +73,7 @@ export async function createServer(
   server.setErrorHandler((thrown, request, reply) => {
     const { failure, status, reason } = answerable(thrown);
     if (status >= 500 && failure.code === 'internal') onError(thrown);
+    if (status === 401 && failure.code !== 'unauthorized') reply.header('www-authenticate', 'Bearer');
     const dialect = dialectOf(request);
     const state = request.target?.model.state;
     const waitMs = state === undefined ? 0 : soonestStartMs(state, Date.now());
@@ -78,9 +86,7 @@ export async function createServer(
     server,
     stop: () => {
       stopping = true;
-      // A connection that was busy when the server closed must not stay open for a next request.
-      const timer = setInterval(() => server.server.closeIdleConnections(), closingMs);
-      server.server.once('close', () => clearInterval(timer));
+      connections.close();
     },
   };
 }
@@ -88,14 +94,4 @@ export async function createServer(
 function dialectOf(request: FastifyRequest): Dialect {
   const { dialect } = request.routeOptions.config;
   return dialect ?? (request.headers['anthropic-version'] === undefined ? openaiDialect : anthropicDialect);
-}
-
-/**
- * Refuses requests that name another host than this machine: a page of another site whose name has been pointed at 127.0.0.1 would
- * otherwise pass for one of ours.
- */
-function refuseForeignName({ headers }: FastifyRequest): void {
-  const name = (headers.host ?? '').replace(/:\d+$/, '').replace(/^\[(.*)\]$/, '$1');
-  if (name === '' || isLocalOnly(name)) return;
-  throw new Refusal(403, 'forbidden_host', 'Without keys only requests to this machine by its own name are answered');
 }

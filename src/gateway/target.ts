@@ -48,20 +48,29 @@ export function targetOf(model: iModel): Target {
  * Finds the iModel a request names: by its id, else by its vendor's name of the model, with or without `provider/` in front, where only one
  * iModel has it.
  *
+ * @param mayUse - Whether its caller may use an iModel; the others are not there for it.
  * @returns Undefined when none has the name.
  * @throws Refusal 404 `model_not_found` when several have; IModelError `invalid_request` for what is no name.
  */
-export function findModel<T extends iModel>(models: ReadonlyMap<string, T>, name: unknown): T | undefined {
+export function findModel<T extends iModel>(
+  models: ReadonlyMap<string, T>,
+  name: unknown,
+  mayUse: (id: string) => boolean,
+): T | undefined {
   if (typeof name !== 'string' || name === '') {
     const message = `Expected \`model\` to name an iModel, got ${printValue(name)}`;
     throw IModelError.of('invalid_request', message, { path: 'model', value: printValue(name) });
   }
   const byId = models.get(name);
-  if (byId !== undefined) return byId;
+  if (byId !== undefined && mayUse(byId.id)) return byId;
   const named = [...models.values()].filter(
-    ({ modelName, endpoint }) => modelName === name || `${endpoint.config.provider}/${modelName}` === name,
+    ({ id, modelName, endpoint }) =>
+      mayUse(id) && (modelName === name || `${endpoint.config.provider}/${modelName}` === name),
   );
-  if (named.length > 1) throw unknownModel(name, `${named.length} iModels have it: use an id`, models.keys());
+  if (named.length > 1) {
+    const ids = [...models.keys()].filter(mayUse);
+    throw unknownModel(name, `${named.length} iModels have it: use an id`, ids);
+  }
   return named[0];
 }
 

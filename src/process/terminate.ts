@@ -1,12 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import {
-  descendantsOf,
-  isAlive,
-  listProcesses,
-  type ProcessRow,
-  processesWithVariable,
-  runVariable,
-} from './process-table.ts';
+import { runVariable } from './live.ts';
+import { descendantsOf, isAlive, listProcesses, type ProcessRow, processesWithVariable } from './process-table.ts';
 import { type ChildProgram, sendSignal } from './spawn.ts';
 
 /** How often survivors are looked for, since a process may have forked between the look and the signal. */
@@ -26,8 +20,7 @@ export async function terminate(program: ChildProgram, runId: string, graceMs: n
   const remember = (rows: readonly ProcessRow[]) => {
     for (const row of rows) known.set(row.pid, row);
   };
-  // Once it was collected, its id may belong to somebody else, and nobody is its child any more.
-  if (program.exit === null) remember(descendantsOf(program.pid));
+  remember(descendantsOf(program.pid));
   if (graceMs > 0) {
     program.signalGroup('SIGTERM');
     const grace = new AbortController();

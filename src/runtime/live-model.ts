@@ -182,7 +182,7 @@ export class LiveModel implements CallOwner, ExecutorObserver {
     return this.#prepare(request);
   }
 
-  costOf({ payload: { model } }: ApiCalling, usage: Usage | null): number | null {
+  costOf({ payload: { model } }: Pick<ApiCalling, 'payload'>, usage: Usage | null): number | null {
     if (this.#prices === null) return null;
     const { kwargs, provider } = this.endpoint.config;
     return costOf(usage, `${provider}/${String(model ?? kwargs.model ?? '')}`, this.#prices);

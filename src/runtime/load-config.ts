@@ -1,6 +1,7 @@
 import { readFile } from 'node:fs/promises';
 import { dirname, resolve } from 'node:path';
 import type { z } from 'zod';
+import { callerConfig } from '../../schemas/caller.ts';
 import { gatewayConfig, natsConfig, runtimeConfig } from '../../schemas/config.ts';
 import {
   askedHookNames,
@@ -15,7 +16,7 @@ import {
 } from '../../schemas/imodel.ts';
 import { price, priceTable } from '../../schemas/prices.ts';
 import { nearest } from '../endpoints/nearest.ts';
-import { IModelError, printValue } from '../errors.ts';
+import { IModelError, mayBeSecret, printValue } from '../errors.ts';
 import { loadPrices } from './load-prices.ts';
 import type { RuntimeConfig } from './runtime.ts';
 
@@ -35,6 +36,7 @@ const knownNames: ReadonlySet<string> = new Set([
   ...tlsNames,
   ...Object.values(sections).flatMap((schema) => Object.keys(schema.shape)),
   ...Object.keys(gatewayConfig.shape),
+  ...Object.keys(callerConfig.shape),
   ...askedHookNames,
   ...Object.keys(price.shape),
 ]);
@@ -77,7 +79,7 @@ export async function parseConfig(text: string, name: string): Promise<RuntimeCo
     const node = path.length === 0 ? document.contents : document.getIn(path, true);
     const where = isNode(node) && node.range ? place(node.range[0]) : name;
     const field = path.join('.');
-    const got = value === undefined ? '' : `, got ${printShort(value)}`;
+    const got = value === undefined ? '' : `, got ${mayBeSecret(path, value) ? '(hidden)' : printShort(value)}`;
     return IModelError.of('config', `${where}: ${field === '' ? '' : `${field}: `}${expected}${got}`, { field });
   };
   try {
@@ -113,7 +115,7 @@ function configFrom(written: unknown, refuse: Refuse): RuntimeConfig {
   if (root.models === undefined) throw refuse([], 'expected `models`, with the options of one iModel or more by id');
   const config: Record<string, unknown> = { ...root };
   if (root.nats !== undefined) config.nats = natsFrom(root.nats, refuse);
-  if (root.gateway !== undefined) config.gateway = sectionFrom(root.gateway, gatewayConfig, ['gateway'], refuse);
+  if (root.gateway !== undefined) config.gateway = gatewayFrom(root.gateway, refuse);
   const models = Object.entries(asRecord(root.models, ['models'], refuse, 'iModels by their id'));
   config.models = Object.fromEntries(models.map(([id, own]) => [id, modelFrom(own, ['models', id], refuse)]));
   const checked = check(runtimeConfig, config, [], refuse);
@@ -128,6 +130,20 @@ function sectionFrom(
   refuse: Refuse,
 ): Record<string, unknown> {
   return named(asRecord(written, path, refuse), Object.keys(schema.shape), path, refuse);
+}
+
+function gatewayFrom(written: unknown, refuse: Refuse): Record<string, unknown> {
+  const gateway = sectionFrom(written, gatewayConfig, ['gateway'], refuse);
+  if (gateway.callers === undefined) return gateway;
+  const path = ['gateway', 'callers'];
+  const callers = Object.entries(asRecord(gateway.callers, path, refuse, 'callers by their name')).map(
+    ([name, own]) => {
+      // Where a key was written in the settings' place it is not printed.
+      if (typeof own === 'string') throw refuse([...path, name], 'expected settings, such as `key_hashes`');
+      return [name, sectionFrom(own, callerConfig, [...path, name], refuse)];
+    },
+  );
+  return { ...gateway, callers: Object.fromEntries(callers) };
 }
 
 function natsFrom(written: unknown, refuse: Refuse): Record<string, unknown> {

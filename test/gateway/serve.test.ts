@@ -41,5 +41,8 @@ it('reads the gateway’s section of a file, and says where it is wrong', async 
   ]);
 
   const open = await runProgram(['serve', '--port', '0', '--host', '0.0.0.0']);
-  expect([open.code, open.stderr]).toEqual([2, expect.stringContaining('no keys are configured; got `0.0.0.0`')]);
+  expect([open.code, open.stderr]).toEqual([
+    2,
+    expect.stringContaining('no callers are configured (`imodel keys create` makes one); got `0.0.0.0`'),
+  ]);
 });

@@ -2,6 +2,8 @@ import { connect } from 'node:net';
 import OpenAI from 'openai';
 import { describe, expect, it } from 'vitest';
 import { failureCodes } from '../../schemas/failure.ts';
+import { startGateway } from '../../src/gateway/gateway.ts';
+import { createRuntime } from '../../src/runtime/runtime.ts';
 import { openGateway, openRequest, until } from './open-gateway.ts';
 
 const messages = [{ role: 'user' as const, content: 'hello' }];
@@ -158,7 +160,7 @@ describe('an iModel whose limit is used up', () => {
     const model = runtime.models.get('demo');
     model?.pause();
     const late = await post(path, { model: 'demo', messages }, { 'imodel-queue-ms': '50' });
-    expect(await errorOf(late)).toEqual([429, 'rate_limit_error', 'timed_out']);
+    expect(await errorOf(late)).toEqual([429, 'rate_limit_error', 'rate_limit_exceeded']);
     expect(late.headers.get('retry-after')).toBe('1');
     openRequest(url + path, { model: 'demo', messages }).request.on('error', () => {});
     await until(() => model?.state.queue.waiting === 1);
@@ -166,5 +168,26 @@ describe('an iModel whose limit is used up', () => {
     expect(await errorOf(full)).toEqual([429, 'rate_limit_error', 'rate_limit_exceeded']);
     expect(full.headers.has('retry-after')).toBe(true);
     model?.resume();
+  });
+});
+
+describe('a gateway that closes', () => {
+  it('waits neither for connections that say nothing nor for requests that do not end', async () => {
+    const runtime = await createRuntime({ models: { m: { model: 'scripted/echo' } } }, { env: {} });
+    const gateway = await startGateway(runtime, { port: 0, requestTimeout: 0.3 });
+    const head = 'POST /v1/chat/completions HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n';
+    const beginnings = ['', 'GET /healthz HT', `${head}content-length: 100\r\n\r\n{"model"`];
+    const sockets = beginnings.map((beginning) => {
+      const socket = connect(gateway.port, '127.0.0.1');
+      socket.on('error', () => {});
+      if (beginning !== '') socket.write(beginning);
+      return new Promise((closed) => socket.once('close', closed));
+    });
+    await fetch(`${gateway.url}/healthz`);
+    const feed = await fetch(`${gateway.url}/dashboard/feed`);
+    await feed.body?.cancel();
+    await gateway.close();
+    await Promise.all(sockets);
+    await runtime.close();
   });
 });

@@ -12,6 +12,9 @@ import type { Endpoint } from './endpoint.ts';
 
 const fileFields = ['system_prompt_file', 'append_system_prompt_file', 'mcp_config', 'settings'] as const;
 
+/** A longer text goes through a file: Linux takes no argument of 128 KiB. */
+const longestArgument = 100_000;
+
 const models = {
   takesEffort: true,
   known: new Set<string>(),
@@ -113,9 +116,13 @@ function launch(request: ClaudeCodeRequest, context: LaunchContext): Launch {
   flag('--name', request.name);
   flag('--max-turns', request.max_turns);
   flag('--max-budget-usd', request.max_budget_usd);
-  flag('--system-prompt', request.system_prompt);
+  const text = (name: string, value: string | undefined) => {
+    if (value === undefined || Buffer.byteLength(value) <= longestArgument) flag(name, value);
+    else flag(`${name}-file`, context.temporary.write('prompt.md', value));
+  };
+  text('--system-prompt', request.system_prompt);
   flag('--system-prompt-file', inside('system_prompt_file', request.system_prompt_file, context));
-  flag('--append-system-prompt', request.append_system_prompt ?? systemText(request, context));
+  text('--append-system-prompt', request.append_system_prompt ?? systemText(request, context));
   flag('--append-system-prompt-file', inside('append_system_prompt_file', request.append_system_prompt_file, context));
   flag('--permission-mode', request.permission_mode === 'default' ? undefined : request.permission_mode);
   mark('--allow-dangerously-skip-permissions', request.allow_dangerously_skip_permissions);

@@ -28,20 +28,34 @@ export function chatView(body: unknown, thinkTag: string | undefined): AnswerVie
   };
 }
 
+/** What must be known of a vendor to find its errors; see `ChatReadingOptions`. */
+interface ChatFaultOptions {
+  readonly failingReasons?: readonly string[];
+  readonly errorText?: (body: unknown) => string | undefined;
+}
+
+/** An error with the vendor's better words for it, if there are any. */
+export function reworded(error: VendorError, body: unknown, { errorText }: ChatFaultOptions): VendorError {
+  const message = errorText?.(body);
+  return message === undefined ? error : { ...error, message };
+}
+
 /**
  * The error in a completion with a success status: at the top, inside the first choice, or as a finish reason that means failure.
  *
- * @param failingReasons - Such finish reasons.
+ * @param options - Such finish reasons, and how the vendor words its errors.
  */
-export function chatFault(body: unknown, failingReasons: readonly string[]): VendorError | null {
+export function chatFault(body: unknown, options: ChatFaultOptions): VendorError | null {
   const reply = record(Array.isArray(body) ? body[0] : body);
   const choice = record(Array.isArray(reply?.choices) ? reply.choices[0] : undefined);
   const isFault = reply?.error !== undefined && reply.error !== null;
   if (isFault || (reply?.object === 'error' && choice === undefined))
-    return readVendorError(body, JSON.stringify(body));
+    return reworded(readVendorError(body, JSON.stringify(body)), body, options);
   if (choice?.error !== undefined && choice.error !== null) return readVendorError(choice, JSON.stringify(choice));
   const reason = choice?.finish_reason;
-  return typeof reason === 'string' && failingReasons.includes(reason) ? failingReasonFault(reason) : null;
+  return typeof reason === 'string' && options.failingReasons?.includes(reason) === true
+    ? failingReasonFault(reason)
+    : null;
 }
 
 /** The error that a finish reason stands for: the model stopped for want of something at the vendor's. */

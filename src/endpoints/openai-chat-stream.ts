@@ -1,7 +1,7 @@
 import { readVendorError, record } from '../http/vendor-error.ts';
 import type { Answer, OpenToolCall } from './answer.ts';
 import type { Fields } from './endpoint.ts';
-import { chatFinishReason, contentText, failingReasonFault } from './openai-chat-reply.ts';
+import { chatFinishReason, contentText, failingReasonFault, reworded } from './openai-chat-reply.ts';
 import { readUsage } from './openai-usage.ts';
 import { type StreamReading, VendorFault } from './protocol.ts';
 import { ThinkPrefixSplitter } from './think-prefix.ts';
@@ -14,6 +14,8 @@ export interface ChatReadingOptions {
   readonly keep?: readonly string[];
   /** Finish reasons that mean the vendor failed. @defaultValue none */
   readonly failingReasons?: readonly string[];
+  /** Finds better words in an error's body than its message; undefined where there are none. @defaultValue none are looked for */
+  readonly errorText?: (body: unknown) => string | undefined;
 }
 
 /** The fields of an event that are read. Everything is optional: many hosts leave much out. */
@@ -80,9 +82,10 @@ export class OpenaiChatReading implements StreamReading {
   }
 
   event(value: unknown, name?: string): boolean {
-    const event = value as ChatEvent | null;
+    // Google's errors come in a list of one.
+    const event = (Array.isArray(value) ? value[0] : value) as ChatEvent | null | undefined;
     if (typeof event !== 'object' || event === null) return false;
-    if (isFault(event, name)) throw new VendorFault(readVendorError(event, ''), event);
+    if (isFault(event, name)) throw new VendorFault(reworded(readVendorError(event, ''), event, this.#options), event);
     this.#begin(event);
     if (event.usage !== undefined && event.usage !== null)
       this.#answer.usage = readUsage(event.usage) ?? this.#answer.usage;

@@ -1,8 +1,8 @@
 import { z } from 'zod';
 import { type OpenaiChatRequest, openaiChatRequest } from '../../schemas/requests/openai-chat.ts';
-import { record } from '../http/vendor-error.ts';
+import { readVendorError, record } from '../http/vendor-error.ts';
 import type { Fields } from './endpoint.ts';
-import { chatFault, chatView } from './openai-chat-reply.ts';
+import { chatFault, chatView, reworded } from './openai-chat-reply.ts';
 import { type ChatReadingOptions, OpenaiChatReading } from './openai-chat-stream.ts';
 import type { HttpEndpointKind, Protocol, WireContext } from './protocol.ts';
 
@@ -26,8 +26,6 @@ export interface OpenaiChatOptions extends ChatReadingOptions {
   readonly rename?: Readonly<Record<string, string>>;
   /** The last word on the payload, for oddities that need code. Must not change its argument. */
   readonly adjust?: (payload: Fields, context: WireContext) => Fields;
-  /** The vendor's own way to word its errors. */
-  readonly readError?: Protocol['readError'];
   /** Fields that go beside the body, and what happens around a call; see `Protocol`. */
   readonly transportFields?: readonly string[];
   readonly around?: Protocol['around'];
@@ -59,7 +57,7 @@ export function openaiChat(options: OpenaiChatOptions = {}): HttpEndpointKind {
 }
 
 function openaiChatProtocol(options: OpenaiChatOptions): Protocol {
-  const { rename = {}, adjust, streamUsage = true, thinkTag, readError, transportFields, around } = options;
+  const { rename = {}, adjust, streamUsage = true, thinkTag, transportFields, around } = options;
   return {
     schema: schemaOf(options),
     framing: 'sse',
@@ -79,9 +77,10 @@ function openaiChatProtocol(options: OpenaiChatOptions): Protocol {
       return { ...payload, stream: true, stream_options: { include_usage: true, ...record(payload.stream_options) } };
     },
     fromWire: (body) => chatView(body, thinkTag),
-    faultIn: (body) => chatFault(body, options.failingReasons ?? []),
+    faultIn: (body) => chatFault(body, options),
     openStream: (answer) => new OpenaiChatReading(answer, options),
-    ...(readError === undefined ? {} : { readError }),
+    readError: (body, text, { status, headers }) =>
+      reworded(readVendorError(body, text, status, headers), body, options),
     ...(transportFields === undefined ? {} : { transportFields }),
     ...(around === undefined ? {} : { around }),
   };

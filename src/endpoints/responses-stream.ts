@@ -3,7 +3,7 @@ import type { Answer, OpenToolCall } from './answer.ts';
 import type { Fields } from './endpoint.ts';
 import { readUsage } from './openai-usage.ts';
 import { type StreamReading, VendorFault } from './protocol.ts';
-import { callArguments, isClientCall, responseFinishReason } from './responses-reply.ts';
+import { callArguments, isClientCall, responseFinishReason, responseView } from './responses-reply.ts';
 
 /** The fields of an event that are read. */
 interface ResponseEvent {
@@ -12,6 +12,8 @@ interface ResponseEvent {
   readonly item?: Fields;
   readonly item_id?: string;
   readonly delta?: string;
+  /** All fragments together, on the event that ends them. */
+  readonly arguments?: string;
   readonly annotation?: unknown;
 }
 
@@ -46,6 +48,9 @@ export class ResponsesReading implements StreamReading {
       case 'response.function_call_arguments.delta':
       case 'response.custom_tool_call_input.delta':
         this.#argumentsDelta(event);
+        return false;
+      case 'response.function_call_arguments.done':
+        this.#argumentsDone(event);
         return false;
       case 'response.reasoning_summary_text.delta':
       case 'response.reasoning_text.delta':
@@ -108,6 +113,12 @@ export class ResponsesReading implements StreamReading {
     if (call !== undefined) this.#answer.writeToolDelta(call, delta);
   }
 
+  /** Some hosts send arguments whole. */
+  #argumentsDone({ item_id: itemId = '', arguments: whole = '' }: ResponseEvent): void {
+    const call = this.#calls.get(itemId);
+    if (call?.arguments === '') this.#answer.writeToolDelta(call, whole);
+  }
+
   #done(item: Fields): void {
     this.#items.push(item);
     if (isClientCall(item)) {
@@ -132,8 +143,23 @@ export class ResponsesReading implements StreamReading {
     }
   }
 
+  /** Writes what the finished response holds and no event has told. */
+  #makeUp(response: Fields): void {
+    const output: readonly unknown[] = Array.isArray(response.output) ? response.output : [];
+    for (const value of output) {
+      const item = record(value) ?? {};
+      if (isClientCall(item) && this.#calls.get(String(item.id ?? item.call_id ?? ''))?.closed !== true)
+        this.#done(item);
+    }
+    const { text, finishReason } = responseView(response);
+    if (this.#answer.text !== '' || text === '') return;
+    if (finishReason === 'refusal') this.#answer.writeRefusal(text);
+    else this.#answer.writeText(text);
+  }
+
   #complete(response: Fields, status: string): void {
     if (this.#answer.id === null) this.#begin(response);
+    this.#makeUp(response);
     this.#response = { ...this.#response, status, ...response };
     const called = this.#answer.toolCalls.some(({ providerExecuted }) => !providerExecuted);
     this.#answer.usage = readUsage(response.usage);

@@ -1,7 +1,6 @@
 import { z } from 'zod';
 import { openaiChat } from '../endpoints/openai-chat.ts';
-import type { HttpResponse } from '../http/exchange.ts';
-import { readVendorError, record, type VendorError } from '../http/vendor-error.ts';
+import { readVendorError, record } from '../http/vendor-error.ts';
 import { defineProvider } from './define-provider.ts';
 
 /**
@@ -38,20 +37,19 @@ export const openrouter = defineProvider({
       },
       rename: { provider_preferences: 'provider' },
       failingReasons: ['error'],
-      readError: readRoutedError,
+      errorText: routedText,
     }),
   ],
 });
 
 /** For "Provider returned error" the useful words are those of the vendor behind it, in `error.metadata.raw`. */
-function readRoutedError(body: unknown, text: string, reply: HttpResponse): VendorError {
-  const error = readVendorError(body, text, reply.status, reply.headers);
+function routedText(body: unknown): string | undefined {
   const metadata = record(record(record(body)?.error)?.metadata);
   const raw = metadata?.raw;
-  if (raw === undefined || raw === null) return error;
+  if (raw === undefined || raw === null) return undefined;
   const inner = typeof raw === 'string' ? readVendorError(parsed(raw), raw) : readVendorError(raw, JSON.stringify(raw));
   const name = typeof metadata?.provider_name === 'string' ? `${metadata.provider_name}: ` : '';
-  return { ...error, message: `${name}${inner.message}` };
+  return `${name}${inner.message}`;
 }
 
 function parsed(text: string): unknown {

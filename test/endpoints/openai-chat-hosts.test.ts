@@ -121,6 +121,11 @@ describe('what went wrong in the middle of a stream', () => {
     ['as bare JSON over several lines', '{\n  "error": {\n    "message": "all gone"\n  }\n}\n', 'all gone'],
     ['as an event called error', 'event: error\ndata: {"message":"boom","code":500}\n\n', 'boom'],
     ['as an object called error, as vLLM does', 'data: {"object":"error","message":"boom","code":400}\n\n', 'boom'],
+    [
+      'in a list of one, as Google does',
+      'data: [{"error":{"code":503,"message":"overloaded","status":"UNAVAILABLE"}}]\n\n',
+      'overloaded',
+    ],
     ['as a text', 'data: {"error":"quite simple"}\n\n', 'quite simple'],
     ['beside choices', `data: {"error":{"message":"late"},"choices":[]}\n\n`, 'late'],
   ])('is heard %s', async (_how, report, message) => {
@@ -132,6 +137,34 @@ describe('what went wrong in the middle of a stream', () => {
   it('is not seen in lines that are no JSON', async () => {
     const body = `${half}\nretry: 3\nfoo: {bar}\n{not json}\n${written(piece({}, 'stop'), '[DONE]')}`;
     expect((await stream(body)).reply?.view.text).toBe('half');
+  });
+});
+
+describe('OpenRouter', () => {
+  const metadata = { raw: '{"error":{"message":"the real reason"}}', provider_name: 'Acme' };
+  const error = { code: 502, message: 'Provider returned error', metadata };
+
+  beforeEach(() => {
+    endpoint = matchEndpoint('openrouter', 'chat', { baseUrl: upstream.url, apiKey: 'k', env: {} });
+  });
+
+  it.each([
+    ['with a status', () => upstream.handle((_request, reply) => reply.json({ error }, 502)), false],
+    ['with status 200', () => upstream.handle((_request, reply) => reply.json({ error })), false],
+    [
+      'in a stream',
+      () =>
+        upstream.handle(async (_request, reply) => {
+          await reply.events([piece({ content: 'half' }), { error, ...piece({ content: '' }, 'error') }]);
+          reply.end();
+        }),
+      true,
+    ],
+  ])('says what the vendor behind it says: %s', async (_how, play, streaming) => {
+    play();
+    const outcome = await run(endpoint, { messages: [] }, { stream: streaming });
+    expect(outcome.error).toMatchObject({ code: 'unavailable' });
+    expect(outcome.error?.message).toContain('Acme: the real reason');
   });
 });
 

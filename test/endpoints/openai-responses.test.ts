@@ -213,6 +213,32 @@ describe('streams', () => {
     expect(chunks.map(({ type }) => type)).toEqual(['error']);
   });
 
+  it('makes up for what no event has told, from the finished response', async () => {
+    const call = { type: 'function_call', id: 'fc', call_id: 'c1', name: 'get', arguments: '{"x":1}' };
+    const output = [{ type: 'message', content: [{ type: 'output_text', text: 'whole' }] }, call];
+    const created = { type: 'response.created', response: { id: 'r', model: 'm' } };
+    const completed = { type: 'response.completed', response: { id: 'r', status: 'completed', output } };
+    const { chunks, reply } = await stream([created, completed]);
+    expect(chunks.map(brief)).toEqual([
+      ['system'],
+      ['tool delta', 'c1', ''],
+      ['tool', 'c1', 'get', { x: 1 }],
+      ['text', 'whole'],
+      ['result', 'tool_calls'],
+    ]);
+    expect(reply?.response).toMatchObject({ output });
+  });
+
+  it('takes arguments that come whole', async () => {
+    const item = { type: 'function_call', id: 'fc', call_id: 'c1', name: 'get', arguments: '' };
+    const { reply } = await stream([
+      { type: 'response.output_item.added', item },
+      { type: 'response.function_call_arguments.done', item_id: 'fc', arguments: '{"x":1}' },
+      { type: 'response.completed', response: { id: 'r', status: 'completed' } },
+    ]);
+    expect(reply?.view.toolUses).toEqual([{ id: 'c1', name: 'get', input: { x: 1 } }]);
+  });
+
   it('fails when the stream ends before the response does', async () => {
     const { error } = await stream([created, { type: 'response.output_text.delta', delta: 'Hi' }]);
     expect(error?.failure).toMatchObject({ code: 'unavailable', reason: 'stream_ended_early' });

@@ -48,6 +48,7 @@ const commands: Readonly<Record<string, () => Promise<AddCommand>>> = {
   restore: async () => (await import('./restore.ts')).addRestore,
   control: async () => (await import('./control.ts')).addControl,
   inspect: async () => (await import('./inspect.ts')).addInspect,
+  keys: async () => (await import('./keys.ts')).addKeys,
   watch: async () => (await import('./watch.ts')).addWatch,
   top: async () => (await import('./top.ts')).addTop,
   asyncapi: async () => (await import('./asyncapi.ts')).addAsyncApi,

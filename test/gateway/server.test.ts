@@ -2,8 +2,10 @@ import { connect } from 'node:net';
 import OpenAI from 'openai';
 import { describe, expect, it } from 'vitest';
 import { failureCodes } from '../../schemas/failure.ts';
+import { connectNats } from '../../src/bus/nats.ts';
 import { startGateway } from '../../src/gateway/gateway.ts';
 import { createRuntime } from '../../src/runtime/runtime.ts';
+import { startServer } from '../integration/private-server.ts';
 import { openGateway, openRequest, until } from './open-gateway.ts';
 
 const messages = [{ role: 'user' as const, content: 'hello' }];
@@ -45,6 +47,29 @@ describe('the gateway', () => {
       503,
       { status: 'not_ready', imodels: { a: 'closed', b: 'idle' } },
     ]);
+  });
+
+  it('is not ready while its bus is away', async () => {
+    const nats = await startServer();
+    const bus = await connectNats({ servers: nats.url, reconnectMaxMs: 100 });
+    const gateway = await startGateway({ models: new Map(), bus }, { port: 0 });
+    const ready = async () => {
+      const response = await fetch(`${gateway.url}/readyz`);
+      return [response.status, await response.json()];
+    };
+    try {
+      expect(await ready()).toEqual([200, { status: 'ready', imodels: {} }]);
+      await nats.kill();
+      await expect
+        .poll(ready)
+        .toMatchObject([503, { status: 'not_ready', bus: expect.stringMatching(/^(dis|re)connect/) }]);
+      await nats.start();
+      await expect.poll(ready, { timeout: 10_000 }).toEqual([200, { status: 'ready', imodels: {} }]);
+    } finally {
+      await gateway.close();
+      await bus.close();
+      await nats.stop();
+    }
   });
 
   it('answers each failure with its code’s status', async () => {

@@ -1,7 +1,9 @@
 import type { CallIdentity, JournalEntry } from '../schemas/journal.ts';
+import { actorState, callRowState } from '../schemas/live-state.ts';
 import { CallRow } from './call-row.ts';
 import type { DispatcherEvent } from './dispatcher-events.ts';
 import type { DispatcherLimits, ResiliencePolicy } from './dispatcher-input.ts';
+import type { DispatcherState } from './dispatcher-state.ts';
 
 type OneOf<E extends JournalEntry['type']> = Extract<JournalEntry, { type: E }>;
 
@@ -50,11 +52,24 @@ export function writeEvent(event: DispatcherEvent, context: EntryContext): Writt
       return { seq, at, type, window: event.window };
     case 'calls.restore': {
       const { state, rows } = event.restored;
-      return { seq, at, type, state, ...context.restored(rows) };
+      return { seq, at, type, state: stateOfActor(state), ...context.restored(rows) };
     }
     default:
       return { seq, at, type };
   }
+}
+
+const stateNames = Object.keys(actorState.omit({ life: true }).shape);
+const callNames = Object.keys(callRowState.shape);
+
+/** Only what is the actor's: whoever restores may have given more, prompts included. */
+function stateOfActor(state: DispatcherState): DispatcherState {
+  return picked({ ...state, calls: state.calls.map((call) => picked(call, callNames)) }, stateNames);
+}
+
+function picked<T extends object>(record: T, names: readonly string[]): T {
+  // What is left out is no part of the type.
+  return Object.fromEntries(Object.entries(record).filter(([name]) => names.includes(name))) as T;
 }
 
 function callOf(row: CallRow, { who }: EntryContext): { readonly call: number; readonly who?: CallIdentity } {

@@ -1,7 +1,7 @@
 import { initialTransition, transition } from 'xstate';
 import type { Failure } from '../schemas/failure.ts';
 import type { CallIdentity, JournalEntry } from '../schemas/journal.ts';
-import type { ActorState, LiveState } from '../schemas/live-state.ts';
+import type { ActorState, CallRowState, LiveCall, LiveState } from '../schemas/live-state.ts';
 import { wayTo } from './actor-state.ts';
 import { stepCall } from './call.ts';
 import type { CallRow } from './call-row.ts';
@@ -12,12 +12,21 @@ import type { DispatcherView } from './dispatcher-view.ts';
 import { type ModelEvent, type ModelMode, type ModelRegions, modelMachine, modeOf } from './imodel.ts';
 import { readEvent, readIdentity, readLimits, readResilience } from './journal-codec.ts';
 
+/** A {@link LiveState} whose calls may be without their payloads. */
+export type ReplayedState = Omit<LiveState, 'calls'> & {
+  readonly calls: readonly (CallRowState & Partial<LiveCall>)[];
+};
+
 /** Hears what a replayed actor decides. */
 export interface ReplayObserver {
+  /** The journal speaks of a call for the first time, or again in a snapshot. */
+  met?(row: CallRow): void;
   /** An attempt begins. */
   started?(row: CallRow): void;
   /** Another attempt will follow. */
   retrying?(row: CallRow, failure: Failure, delayMs: number): void;
+  /** All attempts have failed, and another model carries on. */
+  rescued?(row: CallRow, failure: Failure): void;
   /** A call has come to its end; see `statusOf(row.state)` for which. */
   ended?(row: CallRow, failure: Failure | null): void;
 }
@@ -115,12 +124,11 @@ export class Replay {
     return { life: this.regions.life, ...this.#running().write() };
   }
 
-  /** The state exactly as `toDict({ state: true })` wrote it then; null where the journal did not keep requests. */
-  liveState(): LiveState | null {
+  /** The state as `toDict({ state: true })` wrote it then, byte by byte; of calls no payload where the journal did not keep requests. */
+  liveState(): ReplayedState {
     const state = this.state();
-    const requests = [...this.rows()].map((row) => this.#requests.get(row));
-    if (requests.includes(undefined)) return null;
-    const calls = state.calls.map((call, index) => ({ ...call, ...requests[index] }) as LiveState['calls'][number]);
+    const rows = [...this.rows()];
+    const calls = state.calls.map((call, index) => ({ ...call, ...this.#requests.get(rows[index] as CallRow) }));
     return { ...state, calls, saved_at: this.#at };
   }
 
@@ -170,6 +178,7 @@ export class Replay {
     row.journalNumber = call;
     this.#rows.set(call, row);
     if (request !== undefined) this.#requests.set(row, request);
+    this.#observer.met?.(row);
   }
 
   #turn(event: ModelEvent): void {
@@ -187,7 +196,11 @@ export class Replay {
         start: (row) => this.#observer.started?.(row),
         stop: () => {},
         retrying: (row, failure, delayMs) => this.#observer.retrying?.(row, failure, delayMs),
-        rescue: () => this.#answer() === true,
+        rescue: (row, failure) => {
+          const isRescued = this.#answer() === true;
+          if (isRescued) this.#observer.rescued?.(row, failure);
+          return isRescued;
+        },
         ending: () => this.#answer() === true,
         ended: (row, failure) => {
           this.#rows.delete(row.journalNumber);

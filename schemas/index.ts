@@ -45,6 +45,8 @@ export {
 } from './hook.ts';
 export type { AskedHookOptions, CallOptions, CloseOptions, ModelOptions } from './imodel.ts';
 export { askedHookOptions, callOptions, endpointOptions, modelId, modelOptions, writtenOptions } from './imodel.ts';
+export type { JournalEntry } from './journal.ts';
+export { journalEntry, journalVersion } from './journal.ts';
 export type { Price, PriceTable } from './prices.ts';
 export { price, priceTable } from './prices.ts';
 export type { ModelDict } from './snapshot.ts';

@@ -21,7 +21,7 @@ const windowLimits = z.strictObject({
 });
 
 /** What bounds calls, as a journal writes it. */
-export const writtenLimits = z.strictObject({
+const writtenLimits = z.strictObject({
   queue_capacity: z.int('a whole number').min(1, 'at least 1'),
   on_full: z.enum(['wait', 'reject'], '`wait` or `reject`'),
   concurrency: limit,
@@ -29,7 +29,7 @@ export const writtenLimits = z.strictObject({
 });
 
 /** How failures are met, as a journal writes it. */
-export const writtenResilience = z.strictObject({
+const writtenResilience = z.strictObject({
   retry: z
     .strictObject({
       max_retries: count,

@@ -11,6 +11,8 @@
  * @packageDocumentation
  */
 
+export type { CallEnding, CallExplanation, CallPhase, CallPhaseName } from '../actors/explanation.ts';
+export type { ReplayedState } from '../actors/replay.ts';
 export type { CallDict, CallStatus } from '../schemas/call.ts';
 export type { AnswerView, Chunk, ChunkType, FinishReason, ToolUse, Usage } from '../schemas/chunk.ts';
 export type { ModelEventMessage, ModelEventType } from '../schemas/event.ts';
@@ -25,6 +27,7 @@ export type {
   HookPoint,
 } from '../schemas/hook.ts';
 export type { CallOptions, CloseOptions } from '../schemas/imodel.ts';
+export type { JournalEntry } from '../schemas/journal.ts';
 export type { Price, PriceTable } from '../schemas/prices.ts';
 export type { ModelDict } from '../schemas/snapshot.ts';
 export type { ModelState } from '../schemas/state.ts';
@@ -95,11 +98,14 @@ export { loadPrices } from './runtime/load-prices.ts';
 export type { ShutdownOptions, ShutdownReport } from './runtime/manager.ts';
 export { iModelManager } from './runtime/manager.ts';
 export type { ModelStream } from './runtime/model-stream.ts';
+export { readJournal } from './runtime/read-journal.ts';
 export type { FromDictOptions } from './runtime/read-model.ts';
 export type { RemoteCall } from './runtime/remote-call.ts';
 export type { Connection, RemoteModel, RemoteStreamOptions } from './runtime/remote-model.ts';
 export { connect } from './runtime/remote-model.ts';
 export type { RemoteStream } from './runtime/remote-stream.ts';
+export type { ReplayedModel, ReplayOptions } from './runtime/replay.ts';
+export { explain, replay } from './runtime/replay.ts';
 export type { Runtime, RuntimeConfig, RuntimeOptions } from './runtime/runtime.ts';
 export { createRuntime } from './runtime/runtime.ts';
 export type { ServedModel } from './runtime/serve.ts';

@@ -47,6 +47,8 @@ const commands: Readonly<Record<string, () => Promise<AddCommand>>> = {
   snapshot: async () => (await import('./snapshot.ts')).addSnapshot,
   restore: async () => (await import('./restore.ts')).addRestore,
   control: async () => (await import('./control.ts')).addControl,
+  replay: async () => (await import('./replay.ts')).addReplay,
+  explain: async () => (await import('./explain.ts')).addExplain,
   inspect: async () => (await import('./inspect.ts')).addInspect,
   keys: async () => (await import('./keys.ts')).addKeys,
   watch: async () => (await import('./watch.ts')).addWatch,

@@ -1,7 +1,6 @@
-import { readFile } from 'node:fs/promises';
 import type { Command } from 'commander';
-import { IModelError } from '../errors.ts';
 import { parseSnapshot } from '../runtime/state-store.ts';
+import { readTextFile } from '../runtime/text-file.ts';
 import type { Finish } from './options.ts';
 import { addHostOptions, type HostFlags, host } from './serve.ts';
 
@@ -11,16 +10,7 @@ export function addRestore(program: Command, finish: Finish): void {
     .description('host the iModel of a snapshot until interrupted, and go on with what it was doing')
     .argument('<file>', 'what `imodel snapshot` wrote, or a file in the folder of --state')
     .action(async (file: string, flags: HostFlags) => {
-      const dict = parseSnapshot(await textOf(file), file);
+      const dict = parseSnapshot(await readTextFile(file), file);
       finish(await host({ config: { models: {} }, file, dicts: [dict] }, flags));
     });
-}
-
-async function textOf(file: string): Promise<string> {
-  try {
-    return await readFile(file, 'utf8');
-  } catch (cause) {
-    const why = (cause as NodeJS.ErrnoException).code === 'ENOENT' ? 'there is no such file' : (cause as Error).message;
-    throw IModelError.of('config', `Cannot read ${file}: ${why}`, { field: 'file', value: file }, { cause });
-  }
 }

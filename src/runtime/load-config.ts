@@ -1,4 +1,3 @@
-import { readFile } from 'node:fs/promises';
 import { dirname, resolve } from 'node:path';
 import type { z } from 'zod';
 import { callerConfig } from '../../schemas/caller.ts';
@@ -19,6 +18,7 @@ import { nearest } from '../endpoints/nearest.ts';
 import { IModelError, mayBeSecret, printValue } from '../errors.ts';
 import { loadPrices } from './load-prices.ts';
 import type { RuntimeConfig } from './runtime.ts';
+import { readTextFile } from './text-file.ts';
 
 /** Options that hold code or connections, and so cannot stand in a file. */
 const unwritable = ['streaming_process_func', 'clock', 'env', 'dispatcher', 'on_warning'];
@@ -50,14 +50,7 @@ const knownNames: ReadonlySet<string> = new Set([
  * one that was probably meant), or a value that does not fit.
  */
 export async function loadConfig(path: string): Promise<RuntimeConfig> {
-  let text: string;
-  try {
-    text = await readFile(path, 'utf8');
-  } catch (cause) {
-    const why = (cause as NodeJS.ErrnoException).code === 'ENOENT' ? 'there is no such file' : (cause as Error).message;
-    throw IModelError.of('config', `Cannot read ${path}: ${why}`, { field: 'config', value: path }, { cause });
-  }
-  return parseConfig(text, path);
+  return parseConfig(await readTextFile(path, 'config'), path);
 }
 
 /**

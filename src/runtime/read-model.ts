@@ -26,6 +26,8 @@ export interface FromDictOptions extends Omit<IModelFunctions, 'endpoint'> {
   readonly baseUrl?: string | undefined;
   /** An endpoint of your own, for a dict whose endpoint is not in the provider list. */
   readonly endpoint?: Endpoint | undefined;
+  /** What is written down of what its actor hears: a dict of unknown origin must not name files. @defaultValue the latest entries, in memory */
+  readonly journal?: ModelOptions['journal'];
 }
 
 /** An iModel as it was written down, ready to be made. */

@@ -14,16 +14,19 @@ export interface Interrupt {
   release(): void;
 }
 
-/**
- * Turns signals into an abort.
- *
- * @param onSecond - What a further signal does. @defaultValue ends the process at once
- * @param onHangup - What SIGHUP does, unless it says that the terminal was closed. @defaultValue it is a signal like the others
- */
-export function listenForInterrupt(
-  onSecond: (exitCode: number) => void = (code) => process.exit(code),
-  onHangup?: () => void,
-): Interrupt {
+/** What signals, and a reader who has gone, do. */
+export interface InterruptOptions {
+  /** What a further signal does. @defaultValue ends the process at once */
+  readonly onSecond?: (exitCode: number) => void;
+  /** What SIGHUP does, unless it says that the terminal was closed. @defaultValue it is a signal like the others */
+  readonly onHangup?: (() => void) | undefined;
+  /** Whether the program goes on when nobody reads its output any more. @defaultValue false */
+  readonly outlivesReader?: boolean;
+}
+
+/** Turns signals into an abort. */
+export function listenForInterrupt(options: InterruptOptions = {}): Interrupt {
+  const { onSecond = (code) => process.exit(code), onHangup, outlivesReader = false } = options;
   const controller = new AbortController();
   let exitCode: number | null = null;
   const interrupted = (code: number, why: string): void => {
@@ -44,7 +47,7 @@ export function listenForInterrupt(
     if (exitCode === null) interrupted(128 + constants.signals.SIGPIPE, 'the reader of its output');
   };
   for (const name of signals) process.on(name, onSignal);
-  process.stdout.on('error', onOutputError);
+  if (!outlivesReader) process.stdout.on('error', onOutputError);
   return {
     signal: controller.signal,
     get exitCode() {

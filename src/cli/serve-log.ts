@@ -2,15 +2,19 @@ import type { ModelEventMessage, ModelEventType } from '../../schemas/event.ts';
 import type { BusStatus } from '../bus/bus.ts';
 import { toFailure } from '../errors.ts';
 import type { iModel } from '../imodel.ts';
+import type { ApiCalling } from '../runtime/api-calling.ts';
 import type { ConfigChanges } from '../runtime/config-changes.ts';
+import { withoutKeys } from '../telemetry/redaction.ts';
 import { eventLine } from './event-line.ts';
 import { formatDuration, formatTable } from './format.ts';
+import { openLineOutput } from './line-output.ts';
 
 /** What a serving process tells the one who runs it. */
 export interface ServeLog {
   /** Every iModel answers. `where` names the bus, `url` the gateway if there is one. */
   ready(models: ReadonlyMap<string, iModel>, where: string, url: string | null): void;
-  event(event: ModelEventMessage): void;
+  /** @param call - The call it tells of; null for none. */
+  event(event: ModelEventMessage, model: iModel, call: ApiCalling | null): void;
   connection(status: BusStatus): void;
   fault(error: unknown, subject: string): void;
   /** Another configuration holds. `lasting` names the settings that hold only from the next start on. */
@@ -20,10 +24,12 @@ export interface ServeLog {
   /** It takes no more calls; `running` ones have `limitMs`. */
   stopping(running: number, limitMs: number): void;
   stopped(): void;
+  /** Resolves when what was told is written, or cannot be. */
+  close(): Promise<void>;
 }
 
 /** One line a call would be too little, four too many: these say how calls end and when an iModel's mode changes. */
-const told: ReadonlySet<ModelEventType> = new Set([
+export const told: ReadonlySet<ModelEventType> = new Set([
   'post_invocation',
   'throttled',
   'refreshed',
@@ -46,13 +52,13 @@ export const silentLog: ServeLog = {
   refused: () => {},
   stopping: () => {},
   stopped: () => {},
+  close: async () => {},
 };
 
 /** Lines for people, on stdout. */
 export function createTextLog(): ServeLog {
-  const print = (text: string): void => {
-    process.stdout.write(`${text}\n`);
-  };
+  const output = openLineOutput((count) => `${count} lines are missing here: nobody took them`);
+  const print = (text: string): void => output.write(withoutKeys(text));
   let width = 0;
   return {
     ready(models, where, url) {
@@ -71,7 +77,7 @@ export function createTextLog(): ServeLog {
     },
     fault(error, subject) {
       const { code, message } = toFailure(error);
-      process.stderr.write(`bus: ${subject === '' ? '' : `${subject}: `}${message} (${code})\n`);
+      process.stderr.write(`bus: ${subject === '' ? '' : `${subject}: `}${withoutKeys(message)} (${code})\n`);
     },
     reloaded(changes, lasting) {
       const said = (what: string, ids: readonly string[]) => (ids.length === 0 ? [] : [`${what} ${ids.join(', ')}`]);
@@ -94,41 +100,12 @@ export function createTextLog(): ServeLog {
       print(`stopping${wait}`);
     },
     stopped: () => print('stopped'),
+    close: () => output.close(),
   };
 }
 
-/** Where a secret could stand in something that is logged. */
-const secretPaths = ['apiKey', 'api_key', 'authorization', 'headers', 'password', 'token', 'creds'].flatMap((name) => [
-  name,
-  `*.${name}`,
-  `*.*.${name}`,
-]);
-
-/** Lines of JSON for programs, on stdout, written before the next thing happens. */
-export async function createJsonLog(): Promise<ServeLog> {
-  const { pino } = await import('pino');
-  const destination = pino.destination({ dest: 1, sync: true });
-  const logger = pino({ redact: { paths: secretPaths, censor: '(hidden)' } }, destination);
-  return {
-    ready(models, where, url) {
-      const list = [...models.values()].map((model) => ({ id: model.id, model: modelLabel(model) }));
-      logger.info({ models: list, bus: where, ...(url === null ? {} : { gateway: url }) }, 'ready');
-    },
-    event(event) {
-      const { type, failure } = event;
-      const level = !told.has(type) ? 'debug' : failure === undefined ? 'info' : 'warn';
-      logger[level]({ event }, type);
-    },
-    connection: ({ type, at, detail }) => logger[type === 'connected' ? 'info' : 'warn']({ at, detail }, `bus ${type}`),
-    fault: (error, subject) => logger.error({ failure: toFailure(error), subject }, 'fault'),
-    reloaded: (changes, lasting) => logger.info({ ...changes, lasting }, 'reloaded'),
-    refused: (error) => logger.error({ failure: toFailure(error) }, 'not reloaded'),
-    stopping: (running, limitMs) => logger.info({ running, limit_ms: limitMs }, 'stopping'),
-    stopped: () => logger.info('stopped'),
-  };
-}
-
-function modelLabel(model: iModel): string {
+/** The provider and model of an iModel, in one word. */
+export function modelLabel(model: iModel): string {
   return `${model.endpoint.config.provider}/${model.modelName}`;
 }
 

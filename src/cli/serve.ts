@@ -2,9 +2,11 @@ import { type Command, InvalidArgumentError } from 'commander';
 import type { Gateway } from '../gateway/gateway.ts';
 import { loadConfig } from '../runtime/load-config.ts';
 import { createRuntime, type Runtime, type RuntimeConfig } from '../runtime/runtime.ts';
+import { secretsIn } from '../telemetry/redaction.ts';
 import { defaultNatsUrl } from './connection.ts';
 import { withoutLogin } from './format.ts';
 import { listenForInterrupt } from './interrupt.ts';
+import { createJsonLog } from './json-log.ts';
 import {
   addNatsOptions,
   connectionOptions,
@@ -17,7 +19,7 @@ import {
 import { Progress } from './progress.ts';
 import { Reloading, type ReloadingOptions } from './reloading.ts';
 import { exitCodes, UsageError } from './report-error.ts';
-import { createJsonLog, createTextLog, type ServeLog } from './serve-log.ts';
+import { createTextLog, type ServeLog } from './serve-log.ts';
 import { inFile } from './target.ts';
 
 /** How long calls may take to end when nobody wants to wait for them, in milliseconds. */
@@ -99,11 +101,12 @@ async function serveDemo(flags: ServeFlags): Promise<number> {
 /** Hosts iModels until the program is told to end. @returns Its exit code. */
 export async function host(source: HostSource, flags: HostFlags): Promise<number> {
   const config = withFlags(source.config, flags);
-  const log = source.log ?? (flags.json === true ? await createJsonLog() : createTextLog());
+  const log =
+    source.log ?? (flags.json === true ? await createJsonLog(secretsIn(config, process.env)) : createTextLog());
   let again = (_code: number): void => {};
   let reloading: Reloading | null = null;
   const onHangup = isReloadable(source) ? () => reloading?.now() : undefined;
-  const interrupt = listenForInterrupt((code) => again(code), onHangup);
+  const interrupt = listenForInterrupt({ onSecond: (code) => again(code), onHangup, outlivesReader: true });
   again = (code) => process.exit(code);
   let runtime: Runtime;
   let gateway: Gateway | null;
@@ -114,7 +117,7 @@ export async function host(source: HostSource, flags: HostFlags): Promise<number
     if (interrupt.exitCode === null) throw error;
     return interrupt.exitCode;
   }
-  runtime.watchModels((model) => model.observe((event) => log.event(event)));
+  runtime.watchModels((model) => model.live.events.observe((_type, make, call) => log.event(make(), model, call)));
   void tellConnection(runtime, log);
   reloading = reloadingOf(source, flags, { config, runtime, gateway, log });
   await reloading?.start();
@@ -140,6 +143,7 @@ export async function host(source: HostSource, flags: HostFlags): Promise<number
   await runtime.close({ drain: true, timeoutMs: limitMs });
   await shut;
   log.stopped();
+  await log.close();
   interrupt.release();
   return code;
 }

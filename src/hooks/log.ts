@@ -2,6 +2,7 @@ import type { Logger } from 'pino';
 import { type ModelEventMessage, type ModelEventType, modelEvent } from '../../schemas/event.ts';
 import type { Bus } from '../bus/bus.ts';
 import { subjects } from '../bus/subjects.ts';
+import { writableEvent } from '../telemetry/redaction.ts';
 
 /** Where events are written. */
 export interface EventLogOptions {
@@ -36,9 +37,6 @@ const troubles: ReadonlySet<ModelEventType> = new Set([
 /** Fields that must never be written, wherever somebody may have put them. */
 const withheld = ['authorization', 'api_key', 'apiKey', 'headers', 'password', 'token'];
 
-/** What keys look like: a bearer's, and those that vendors begin with a sign of their own. */
-const keys = /\bBearer\s+[^\s"',]+|\b(?:sk|pk|rk|gsk|xai|pplx|tvly|fc|nvapi|AIza|hf)[-_]?[A-Za-z0-9][\w*.-]{10,}/g;
-
 /**
  * Writes the events of the iModels on a bus, which hold neither prompts nor answers, until closed. Ends of calls are `info`, those that failed
  * and other troubles `warn`, steps on the way `debug`. The vendor's own body of a failure, which may repeat a prompt, is left out, and what
@@ -53,7 +51,7 @@ export async function createEventLog(bus: Bus, options: EventLogOptions = {}): P
     // What others publish there is not ours to log.
     if (!parsed.success) return;
     const event = parsed.data;
-    logger[levelOf(event)](redactedEvent(event), event.type);
+    logger[levelOf(event)](writableEvent(event, true), event.type);
   });
   return { close: () => subscription.close() };
 }
@@ -67,11 +65,4 @@ async function ownLogger(level: string): Promise<Logger> {
   const { pino } = await import('pino');
   const paths = withheld.flatMap((name) => [name, `*.${name}`]);
   return pino({ level, redact: { paths, censor: '(redacted)' } });
-}
-
-/** A copy that may be written. */
-function redactedEvent({ failure, ...event }: ModelEventMessage): Record<string, unknown> {
-  if (failure === undefined) return event;
-  const { body: _body, ...said } = failure as typeof failure & { readonly body?: string };
-  return { ...event, failure: { ...said, message: said.message.replace(keys, '(redacted)') } };
 }

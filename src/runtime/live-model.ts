@@ -19,6 +19,7 @@ import { IModelError, toFailure } from '../errors.ts';
 import { auditFile } from '../hooks/audit-sinks.ts';
 import type { CallClass } from '../hooks/hook.ts';
 import { CallSpan } from '../telemetry/call-span.ts';
+import { environmentWantsContent } from '../telemetry/content.ts';
 import { OwnTime } from '../telemetry/own-time.ts';
 import { namedTrace } from '../telemetry/trace-headers.ts';
 import { costOf } from '../tokens/prices.ts';
@@ -145,6 +146,11 @@ export class LiveModel implements CallOwner, ExecutorObserver {
   /** The strictest mode, in one word. */
   get mode() {
     return modeOf(this.regions, this.actor.dispatcher.view());
+  }
+
+  /** Whether prompts and answers may be recorded where its calls are told of. */
+  get recordsContent(): boolean {
+    return this.#traceContent ?? environmentWantsContent();
   }
 
   view(): DispatcherView {
@@ -399,7 +405,7 @@ export class LiveModel implements CallOwner, ExecutorObserver {
     if (endpoint.isRelay === true) return;
     const { caller = '' } = options;
     const parent = call.trace ?? (isElsewhere ? null : undefined);
-    call.span = CallSpan.begin({ call, modelId, caller, endpoint, content: this.#traceContent, parent });
+    call.span = CallSpan.begin({ call, modelId, caller, endpoint, content: this.recordsContent, parent });
     if (call.span !== null) call.trace = call.span.headers;
   }
 

@@ -8,7 +8,7 @@ import type { HookEvent } from '../hooks/hook-event.ts';
 import type { ApiCalling } from './api-calling.ts';
 
 /** Hears events of one iModel. `make` builds the event: who does not want it does not pay for it. */
-export type ModelObserver = (type: ModelEventType, make: () => ModelEventMessage) => void;
+export type ModelObserver = (type: ModelEventType, make: () => ModelEventMessage, call: ApiCalling | null) => void;
 
 /** Tells observers what happens to one iModel and its calls; costs next to nothing while there are none. @internal */
 export class ModelEvents {
@@ -34,7 +34,7 @@ export class ModelEvents {
 
   /** Tells of a step of a call. */
   call(type: ModelEventType, call: ApiCalling, details?: Partial<ModelEventMessage>): void {
-    if (this.#observers.size > 0) this.#publish(type, () => this.#describe(type, call, details));
+    if (this.#observers.size > 0) this.#publish(type, () => this.#describe(type, call, details), call);
   }
 
   /** Tells of a hook's run. `call` is null when it refused the call before there was one. */
@@ -79,10 +79,10 @@ export class ModelEvents {
     return event;
   }
 
-  #publish(type: ModelEventType, make: () => ModelEventMessage): void {
+  #publish(type: ModelEventType, make: () => ModelEventMessage, call: ApiCalling | null = null): void {
     for (const observer of this.#observers) {
       try {
-        observer(type, make);
+        observer(type, make, call);
       } catch {
         this.#observers.delete(observer);
       }

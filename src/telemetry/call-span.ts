@@ -16,7 +16,7 @@ import type { HookReport } from '../../schemas/hook.ts';
 import type { Endpoint, Fields } from '../endpoints/endpoint.ts';
 import { record } from '../http/vendor-error.ts';
 import { AttemptSpan } from './attempt-span.ts';
-import { environmentWantsContent, inputAttributes, outputAttributes } from './content.ts';
+import { inputAttributes, outputAttributes } from './content.ts';
 import { genAiEndpoint, modelOf, requestAttributesOf } from './gen-ai.ts';
 import { readTrace, type TraceHeaders, writeTrace } from './trace-headers.ts';
 import { activeTracer, quietly, within } from './tracer.ts';
@@ -40,8 +40,8 @@ export interface CallSpanInit {
   readonly modelId: string;
   readonly caller: string;
   readonly endpoint: Endpoint;
-  /** Whether it holds prompt and answer. @defaultValue what the environment asks for */
-  readonly content: boolean | undefined;
+  /** Whether it holds prompt and answer. */
+  readonly content: boolean;
   /** The trace its caller belongs to; null when it belongs to none. @defaultValue the one that is active */
   readonly parent: TraceHeaders | null | undefined;
 }
@@ -95,7 +95,7 @@ export class CallSpan {
     this.#endpoint = endpoint;
     this.#span = tracer.startSpan(name, { kind: SpanKind.CLIENT, attributes }, above);
     this.#context = trace.setSpan(above, this.#span);
-    this.#content = content ?? environmentWantsContent();
+    this.#content = content;
     this.headers = writeTrace(this.#span.spanContext());
   }
 

@@ -86,7 +86,6 @@ export const ag2Host = {
   cli_path: z.string().min(1).optional(),
   /** Lets agents call the functions in `tools`. @defaultValue false */
   allow_tools: z.boolean().optional(),
-  allow_code_execution: z.boolean().optional(),
   /** Folders that `tools` are imported from. */
   import_paths: z.array(z.string()).optional(),
   inherit_env: z.boolean().optional(),

@@ -47,6 +47,7 @@ const program = {
     resume: 'keeps no sessions',
     continue_conversation: 'keeps no sessions',
     code_executor: 'runs no code of its own: give the agents a tool',
+    allow_code_execution: 'runs no code of its own: give the agents a tool, and allow it with `allow_tools`',
   },
   defaultModel: null,
   models: { takesEffort: false, known: new Set<string>() },

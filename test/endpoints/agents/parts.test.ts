@@ -1,8 +1,9 @@
-import { chmodSync, mkdirSync, symlinkSync, writeFileSync } from 'node:fs';
+import { chmodSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { effortLevels } from '../../../schemas/requests/agent.ts';
+import { agentHostNames, effortLevels } from '../../../schemas/requests/agent.ts';
+import { ag2PackageVersion } from '../../../src/endpoints/ag2.ts';
 import { examineAgents } from '../../../src/endpoints/agent-doctor.ts';
 import { bareAgentModels, parseModelSpec, printModelSpec } from '../../../src/endpoints/agent-model.ts';
 import { openWorkspace, requireInnerPath, resolveInside } from '../../../src/endpoints/agent-paths.ts';
@@ -12,6 +13,8 @@ import { summarize } from '../../../src/endpoints/agent-summary.ts';
 import { isAtLeast } from '../../../src/endpoints/agent-version.ts';
 import { claudeCode } from '../../../src/endpoints/claude-code.ts';
 import { codex } from '../../../src/endpoints/codex.ts';
+import { geminiCode } from '../../../src/endpoints/gemini-code.ts';
+import { pi } from '../../../src/endpoints/pi.ts';
 import { toToml } from '../../../src/endpoints/toml.ts';
 import { iModel } from '../../../src/imodel.ts';
 import { inferProvider } from '../../../src/providers/infer.ts';
@@ -258,4 +261,20 @@ test('every agent is looked for, asked for its version, and has advice when it i
     pi: [null, false, expect.stringContaining('npm install -g @earendil-works/pi-coding-agent')],
     ag2: [null, false, expect.stringContaining("pip install 'ag2[openai]>=1.0,<2'")],
   });
+});
+
+test('the documentation names every agent with its versions, and every field that only a constructor takes', () => {
+  const text = readFileSync(new URL('../../../docs/agents.md', import.meta.url), 'utf8');
+  for (const { provider, executable, testedVersion, minimumVersion, hostFields } of [
+    claudeCode,
+    codex,
+    geminiCode,
+    pi,
+  ]) {
+    const row = text.split('\n').find((line) => line.startsWith(`| \`${provider}\``));
+    expect(row).toContain(`\`${executable}\``);
+    expect(row).toContain(`${testedVersion}, taken from ${minimumVersion} on`);
+    for (const field of [...agentHostNames, ...hostFields]) expect(text).toContain(`\`${field}\``);
+  }
+  expect(text).toContain(`ag2 ${ag2PackageVersion}`);
 });

@@ -10,7 +10,7 @@ const folder = new URL('../docs/images/', import.meta.url).pathname;
 const maxBytes = 200_000;
 
 /** How long calls come before the first picture, in milliseconds: the timeline is to have something on it. */
-const trafficMs = 60_000;
+const trafficMs = 120_000;
 
 const server = spawn(process.execPath, [program, 'serve', '--demo', '--port', '0'], {
   stdio: ['ignore', 'pipe', 'inherit'],
@@ -43,19 +43,24 @@ async function picture(page, name) {
 
 try {
   mkdirSync(folder, { recursive: true });
-  const page = await browser.newPage({ viewport: { width: 1280, height: 980 }, colorScheme: 'light' });
+  const page = await browser.newPage({ viewport: { width: 1280, height: 1180 }, colorScheme: 'light' });
   await page.goto(url);
   await page.locator('.card').nth(2).waitFor();
   await new Promise((resolve) => setTimeout(resolve, trafficMs));
   for (let made = 1; made <= 24; made += 1) void call('echo', 'What is an actor, in computing?', `ask-${made}`, 'ada');
   void call('story', 'Tell me a story.', 'bedtime', 'grace');
+  // Its bad days come after the 14th call.
+  for (let made = 1; made <= 24; made += 1) void call('moody', 'How are you?', `mood-${made}`, 'alan');
   await page.locator('tr[data-call=bedtime]').waitFor();
+  await page.locator('.card[data-model=moody] .badge.bad').waitFor();
+  await page.locator('tr[data-call=ask-24] [data-label=Place]:not(.blank)').waitFor();
   await page.locator('.state.lit[data-state="rate.throttled"]').waitFor();
   await picture(page, 'dashboard-light');
   await page.emulateMedia({ colorScheme: 'dark' });
+  await page.setViewportSize({ width: 1280, height: 980 });
   await page.click('.card[data-model=story] .pick');
   await page.locator('tr', { hasText: 'answering' }).filter({ hasText: 'story' }).first().getByText('Watch').click();
-  await page.locator('#stream-text', { hasText: 'in a hurry' }).waitFor();
+  await page.locator('#stream-text', { hasText: 'served in order' }).waitFor();
   await picture(page, 'dashboard-dark');
 
   const phone = await browser.newPage({

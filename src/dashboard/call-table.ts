@@ -49,6 +49,8 @@ export class CallTable {
         break;
       case 'answered':
         call.stage = 'answering';
+        // What went wrong with the tries before it has been made good.
+        delete call.problem;
         break;
       case 'retrying':
         call.stage = 'backing_off';

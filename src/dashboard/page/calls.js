@@ -13,6 +13,7 @@ const endings = new Set(['completed', 'failed', 'cancelled', 'aborted', 'skipped
 
 /** @type {Readonly<Record<string, string>>} */
 const stageClasses = {
+  answering: 'good',
   completed: 'good',
   failed: 'bad',
   aborted: 'bad',
@@ -155,7 +156,9 @@ class Row {
       position === undefined ? '' : count(position),
       duration((started_at ?? ended_at ?? now) - queued_at),
       started_at === undefined || first_at === undefined ? '' : duration(first_at - started_at),
-      rate === undefined || isOver || streaming !== true ? '' : rate.toFixed(rate < 10 ? 1 : 0),
+      rate === undefined || first_at === undefined || isOver || streaming !== true
+        ? ''
+        : rate.toFixed(rate < 10 ? 1 : 0),
       tokens === undefined ? '' : count(tokens),
       cost_usd === undefined ? '' : dollars(cost_usd),
     ];

@@ -25,10 +25,10 @@ const modeClasses = {
 
 /** @type {Readonly<Record<NonNullable<State['blocked']>, string>>} */
 const waitsFor = {
-  rate: 'the rate limit',
+  rate: 'rate limit',
   cooling: 'the vendor',
   concurrency: 'a running call',
-  paused: 'being resumed',
+  paused: 'resumption',
 };
 
 /**
@@ -161,13 +161,25 @@ class Meter {
 
   /** @param {State['budget']['requests']} budget @param {number | null} refreshesAt @param {number} now */
   render({ limit, remaining, used }, refreshesAt, now) {
-    this.element.hidden = limit === null;
-    if (limit === null || remaining === null) return;
+    const isLimited = limit !== null && remaining !== null;
+    mark(this.left, 'class', isLimited ? '' : 'no-limit');
+    if (!isLimited) {
+      mark(this.bar, 'class', 'meter no-meter');
+      write(this.left, `no limit on ${this.unit}`);
+      write(this.next, '');
+      return;
+    }
     write(this.left, `${count(remaining)} of ${count(limit)} ${this.unit} left`);
     write(this.next, used > 0 && refreshesAt !== null ? `next in ${until(refreshesAt - now)}` : '');
     mark(this.bar, 'aria-valuemax', String(limit));
     mark(this.bar, 'aria-valuenow', String(Math.round(remaining)));
-    mark(this.bar, 'class', remaining < limit * lowPart ? 'meter low' : 'meter');
+    mark(this.bar, 'class', meterClass(remaining, limit));
     this.fill.style.width = `${(100 * remaining) / limit}%`;
   }
+}
+
+/** @param {number} remaining @param {number} limit */
+function meterClass(remaining, limit) {
+  if (remaining < 1) return 'meter used-up';
+  return remaining < limit * lowPart ? 'meter low' : 'meter';
 }

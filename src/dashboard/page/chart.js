@@ -5,11 +5,11 @@ import { byId, draw, mark } from './dom.js';
  * @typedef {import('./store.js').Store} Store
  */
 
-const boxWidth = 86;
+const boxWidth = 78;
 const boxHeight = 28;
-const gap = 30;
-const left = 64;
-const rowHeight = 92;
+const gap = 24;
+const left = 66;
+const rowHeight = 78;
 
 /** The statechart of the iModel that is selected. */
 export class Chart {
@@ -37,7 +37,7 @@ export class Chart {
     this.#drawn = chart;
     this.#boxes.clear();
     const longest = Math.max(...chart.map(({ states }) => states.length));
-    const width = left + longest * (boxWidth + gap);
+    const width = left + longest * (boxWidth + gap) - gap + 2;
     mark(this.#svg, 'viewBox', `0 0 ${width} ${chart.length * rowHeight}`);
     this.#svg.replaceChildren(tip(), ...chart.map((region, row) => this.#region(region, row)));
   }
@@ -93,7 +93,7 @@ function arrow(from, to, middle, says) {
   const edge = isForward ? middle - boxHeight / 2 : middle + boxHeight / 2;
   const start = left + from * (boxWidth + gap) + boxWidth * (isForward ? 0.72 : 0.28);
   const end = left + to * (boxWidth + gap) + boxWidth * (isForward ? 0.28 : 0.72);
-  const bend = edge + (isForward ? -1 : 1) * Math.min(34, 14 + 7 * (Math.abs(to - from) - 1));
+  const bend = edge + (isForward ? -1 : 1) * Math.min(30, 12 + 6 * (Math.abs(to - from) - 1));
   const isStraight = to === from + 1;
   const path = isStraight
     ? `M ${left + from * (boxWidth + gap) + boxWidth} ${middle} H ${left + to * (boxWidth + gap) - 2}`

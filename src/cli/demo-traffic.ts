@@ -51,7 +51,7 @@ export function startDemoTraffic(bus: Bus): () => void {
   callNext();
   return () => {
     clearTimeout(timer);
-    leaving.abort();
+    leaving.abort(new Error('the demo is over'));
   };
 }
 

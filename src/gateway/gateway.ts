@@ -212,7 +212,9 @@ async function listen(server: FastifyInstance, host: string, port: number): Prom
     await server.listen({ host, port });
   } catch (cause) {
     await server.close();
-    const message = `The gateway cannot listen on ${host}:${port}: ${(cause as Error).message}`;
+    const { code, message: said } = cause as NodeJS.ErrnoException;
+    const why = code === 'EADDRINUSE' ? 'another program has this port; choose another `port`' : said;
+    const message = `The gateway cannot listen on ${host}:${port}: ${why}`;
     throw IModelError.of('unavailable', message, { source: 'runtime' }, { cause });
   }
   return (server.server.address() as AddressInfo).port;

@@ -16,10 +16,17 @@ export interface PublishOptions {
    * @defaultValue 'text/plain' for a string, 'application/octet-stream' for a `Uint8Array`, 'application/json' for everything else
    */
   readonly contentType?: ContentType;
+  /**
+   * It is meant for one receiver: where a queue group listens on this very connection it is delivered in this process, as a request is, and
+   * goes nowhere else.
+   *
+   * @defaultValue false
+   */
+  readonly toOne?: boolean;
 }
 
 /** Options of a request. */
-export interface RequestOptions extends Omit<PublishOptions, 'replyTo'> {
+export interface RequestOptions extends Omit<PublishOptions, 'replyTo' | 'toOne'> {
   /** Milliseconds to wait for the reply; no limit when absent. */
   readonly timeoutMs?: number;
   /** Stops the wait; the promise rejects with `cancelled`. */

@@ -126,6 +126,10 @@ export class NatsBus implements Bus {
       );
       return;
     }
+    if (options?.toOne === true && this.#isHere(subject)) {
+      this.#router.route(subject, new LocalMessage(subject, payload, options, this.#publish));
+      return;
+    }
     const body = encodeBody(payload, options?.contentType);
     const { headers, replyTo } = options ?? {};
     this.#sendOrRelease(this.#pack(subject, body, { headers, replyTo, keep: 'while asked for' }));
@@ -165,7 +169,7 @@ export class NatsBus implements Bus {
       this.#check(subject, options);
       checkMs(options.timeoutMs, 'timeoutMs');
       options.signal?.throwIfAborted();
-      return this.#localDelivery && this.#router.hasGroup(subject)
+      return this.#isHere(subject)
         ? this.#requestLocally(subject, payload, options)
         : this.#requestOverWire(subject, payload, options);
     } catch (error) {
@@ -202,6 +206,11 @@ export class NatsBus implements Bus {
     this.#bodies.clear();
     await this.connection.close();
     discardTransport(this.connection);
+  }
+
+  /** Whether what is meant for one receiver need not leave this process. */
+  #isHere(subject: string): boolean {
+    return this.#localDelivery && this.#router.hasGroup(subject);
   }
 
   #requestLocally(subject: string, payload: unknown, options: RequestOptions): Promise<Message> {

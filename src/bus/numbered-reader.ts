@@ -1,5 +1,5 @@
 import { IModelError, toFailure } from '../errors.ts';
-import type { Bus, BusStatus, Subscription } from './bus.ts';
+import type { Bus, BusStatus, Message, Subscription } from './bus.ts';
 import type { NumberedMessage } from './numbered-sender.ts';
 
 /** A reader that has heard nothing for so long asks whether it missed the end, in milliseconds. */
@@ -18,6 +18,8 @@ const mostEarly = 65_536;
 export interface NumberedReaderOptions {
   readonly bus: Bus;
   readonly subject: string;
+  /** The queue group in which it listens, where it is the one reader that is meant. */
+  readonly queue?: string;
   /** Milliseconds without any message, signs of life included, before the stream fails. */
   readonly idleTimeoutMs: number;
   /** Milliseconds for which a sender that does not answer is asked again. @defaultValue 10,000 */
@@ -49,13 +51,15 @@ export class NumberedReader {
   /** Subscribes at once. */
   constructor(options: NumberedReaderOptions) {
     this.#options = options;
-    this.#subscription = options.bus.subscribe(options.subject, (message) => {
+    const { bus, subject, queue } = options;
+    const receive = (message: Message): void => {
       try {
         this.#receive(message.value());
       } catch (cause) {
         this.#malformed(cause);
       }
-    });
+    };
+    this.#subscription = bus.subscribe(subject, receive, queue === undefined ? {} : { queue });
     this.#timer = setInterval(() => this.#look(), Math.min(1_000, options.idleTimeoutMs / 2));
     this.#timer.unref();
     this.#statuses = options.bus.status[Symbol.asyncIterator]();

@@ -26,6 +26,8 @@ export interface NumberedSenderOptions {
   readonly contentType?: ContentType | undefined;
   /** Messages the reader can take now; null when it gives no credit and delivery is best effort. */
   readonly credit: number | null;
+  /** Whether one reader is meant, and nobody else shall listen. @defaultValue false */
+  readonly toOne?: boolean;
   /** How many messages there have been before the first that is sent here. @defaultValue 0 */
   readonly after?: number;
   /**
@@ -168,13 +170,14 @@ export class NumberedSender {
   }
 
   #publish(kind: string, body: Record<string, unknown>, headers?: Headers): void {
-    const { bus, subject, contentType } = this.#options;
+    const { bus, subject, contentType, toOne = false } = this.#options;
     this.#credit -= 1;
     this.#seq += 1;
     const message: NumberedMessage = { seq: this.#seq, ...body, kind };
     this.#ring[this.#seq % ringSize] = message;
     try {
       bus.publish(subject, message, {
+        toOne,
         ...(contentType === undefined ? {} : { contentType }),
         ...(headers === undefined ? {} : { headers }),
       });

@@ -1,10 +1,10 @@
 import { viewFromWire } from '../../schemas/call.ts';
 import { chunkFromWire } from '../../schemas/chunk.ts';
 import { type EndpointControl, endpointAccepted, endpointMessage, endpointReplay } from '../../schemas/endpoint.ts';
-import type { Bus } from '../bus/bus.ts';
+import type { Bus, PublishOptions } from '../bus/bus.ts';
 import { NumberedReader } from '../bus/numbered-reader.ts';
 import type { NumberedMessage } from '../bus/numbered-sender.ts';
-import { checkToken, subjects } from '../bus/subjects.ts';
+import { checkToken, endpointQueue, subjects } from '../bus/subjects.ts';
 import type { Endpoint, EndpointConfig, EndpointJob, EndpointReply, Fields } from '../endpoints/endpoint.ts';
 import { IModelError } from '../errors.ts';
 import { checkedReply } from './read-reply.ts';
@@ -133,6 +133,7 @@ class RemoteRun {
     this.#reader = new NumberedReader({
       bus,
       subject: subjects.endpointOut(name, job.callId),
+      queue: endpointQueue,
       idleTimeoutMs,
       ask: (afterSeq) => this.#ask(afterSeq),
       take: (message) => this.#take(message),
@@ -220,7 +221,7 @@ class RemoteRun {
 
   /** Says something to the node that runs the call, once it is known. */
   #tell(request: EndpointControl): void {
-    if (this.#node !== null) this.#publish(subjects.endpointCtl(this.#name, this.#node), request);
+    if (this.#node !== null) this.#publish(subjects.endpointCtl(this.#name, this.#node), request, { toOne: true });
   }
 
   async #ask(afterSeq: number): Promise<readonly unknown[]> {
@@ -243,9 +244,9 @@ class RemoteRun {
     });
   }
 
-  #publish(subject: string, body: object): void {
+  #publish(subject: string, body: object, options?: PublishOptions): void {
     try {
-      this.#bus.publish(subject, body);
+      this.#bus.publish(subject, body, options);
     } catch (error) {
       this.#fail(error);
     }

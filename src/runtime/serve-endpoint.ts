@@ -69,7 +69,7 @@ class EndpointHost implements ServedEndpoint {
     this.#readers = new ReaderWatch(bus, clock);
     this.#on(subjects.endpointCall(name), (message) => this.#call(message), endpointQueue);
     this.#on(subjects.endpointCancel(name), (message) => this.#cancel(message));
-    this.#on(subjects.endpointCtl(name, this.node), (message) => this.#control(message));
+    this.#on(subjects.endpointCtl(name, this.node), (message) => this.#control(message), endpointQueue);
     this.#sweep();
   }
 
@@ -117,7 +117,7 @@ class EndpointHost implements ServedEndpoint {
       // Checked and translated here: what comes over a bus is not trusted to have been.
       const payload = this.#endpoint.prepare(request.payload);
       const { call_id: callId, transport = {}, streaming, credit } = request;
-      const out = { bus: this.#bus, subject, contentType: replyType(message.contentType), credit };
+      const out = { bus: this.#bus, subject, contentType: replyType(message.contentType), credit, toOne: true };
       const run = new ServedRun({ callId, payload, transport, streaming }, out, this.#clock.now());
       this.#runs.add(request.call_id, run);
       void run.run(this.#endpoint, traceOf(message.headers)).then((failure) => {

@@ -115,6 +115,17 @@ describe.each(Object.entries(implementations))('the bus over %s', (_name, open) 
     expect([...names].sort()).toEqual(['one', 'two']);
   });
 
+  it('brings what is meant for one receiver to it, in order, here and elsewhere', async () => {
+    const { host, caller } = await start();
+    const subject = uniqueId();
+    const heard: unknown[] = [];
+    host.subscribe(subject, (message) => void heard.push(message.value()), { queue: 'q' });
+    await host.flush();
+    for (let index = 0; index < 50; index += 1) caller.publish(subject, { index }, { toOne: true });
+    await settle({ host, caller });
+    expect(heard).toEqual(Array.from({ length: 50 }, (_, index) => ({ index })));
+  });
+
   it('delivers in the order of sending', async () => {
     const payloads = Array.from({ length: 5_000 }, (_, seq) => ({ seq }));
     const seen = await sendAndCollect(payloads);

@@ -209,6 +209,25 @@ describe.each(buses)('an endpoint that is served over %s', (_name, connectBoth) 
   });
 });
 
+it('is reached without a trip to the server where the iModel lives on the same connection', async () => {
+  const bus = await connectTestBus();
+  const name = uniqueId();
+  const served = serveEndpoint(createEndpoint({ provider: 'scripted', text: 'x'.repeat(600), chunks: 600 }), name, bus);
+  const model = new iModel({ provider: 'scripted', endpoint: 'remote', endpointName: name, bus });
+  closers.push(
+    () => bus.close(),
+    () => served.close(),
+    () => model.close(),
+  );
+  await bus.flush();
+  const { outMsgs, inMsgs } = bus.connection.stats();
+  expect((await model.invoke({ messages })).text).toHaveLength(600);
+  const seen: unknown[] = [];
+  for await (const { type } of model.stream({ messages })) if (type === 'text') seen.push(type);
+  expect(seen).toHaveLength(600);
+  expect(bus.connection.stats()).toMatchObject({ outMsgs, inMsgs });
+});
+
 it('says over NATS that an answer is too large, instead of leaving its iModel without an end', async () => {
   const [host, caller] = await Promise.all([connectTestBus({ maxBodyBytes: 1_500_000 }), connectTestBus()]);
   const name = uniqueId();

@@ -27,9 +27,10 @@ export async function createJsonLog(secrets: readonly string[]): Promise<ServeLo
   const destination = { write: (line: string): void => output.write(clean(line.trimEnd())) };
   const logger = pino({ redact: { paths: secretPaths, censor: '(hidden)' } }, destination);
   return {
-    ready(models, where, url) {
+    ready(models, where, door) {
       const list = [...models.values()].map((model) => ({ id: model.id, model: modelLabel(model) }));
-      logger.info({ models: list, bus: where, ...(url === null ? {} : { gateway: url }) }, 'ready');
+      const gateway = door === null ? {} : { gateway: door.url, has_callers: door.hasCallers };
+      logger.info({ models: list, bus: where, ...gateway }, 'ready');
     },
     event(event, model, call) {
       const { type, failure } = event;

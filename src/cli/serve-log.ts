@@ -9,10 +9,17 @@ import { eventLine } from './event-line.ts';
 import { formatDuration, formatTable } from './format.ts';
 import { openLineOutput } from './line-output.ts';
 
+/** The HTTP gateway of a process. */
+export interface OpenDoor {
+  readonly url: string;
+  /** Whether it asks for keys. */
+  readonly hasCallers: boolean;
+}
+
 /** What a serving process tells the one who runs it. */
 export interface ServeLog {
-  /** Every iModel answers. `where` names the bus, `url` the gateway if there is one. */
-  ready(models: ReadonlyMap<string, iModel>, where: string, url: string | null): void;
+  /** Every iModel answers. `where` names the bus. */
+  ready(models: ReadonlyMap<string, iModel>, where: string, door: OpenDoor | null): void;
   /** @param call - The call it tells of; null for none. */
   event(event: ModelEventMessage, model: iModel, call: ApiCalling | null): void;
   connection(status: BusStatus): void;
@@ -61,13 +68,16 @@ export function createTextLog(): ServeLog {
   const print = (text: string): void => output.write(withoutKeys(text));
   let width = 0;
   return {
-    ready(models, where, url) {
+    ready(models, where, door) {
       width = Math.max(...[...models.keys()].map((id) => id.length));
       const rows = [...models.values()].map((model) => [model.id, modelLabel(model), limitsLabel(model)]);
       print(formatTable([['ID', 'MODEL', 'LIMITS'], ...rows]).join('\n'));
-      const gateway = url === null ? '' : `, and on ${url}`;
+      const gateway = door === null ? '' : `, and on ${door.url}`;
       print(`ready: ${models.size === 1 ? '1 iModel' : `${models.size} iModels`} on ${where}${gateway}`);
-      if (url !== null) print(`watch them at ${url}; clients of OpenAI use ${url}/v1 as their base URL`);
+      if (door === null) return;
+      print(`watch them at ${door.url}; clients of OpenAI use ${door.url}/v1 as their base URL`);
+      if (!door.hasCallers)
+        print('no callers are configured: only this machine is answered, and nobody is asked for a key');
     },
     event(event) {
       if (told.has(event.type)) print(eventLine(event, width));

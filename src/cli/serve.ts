@@ -121,7 +121,7 @@ export async function host(source: HostSource, flags: HostFlags): Promise<number
   void tellConnection(runtime, log);
   reloading = reloadingOf(source, flags, { config, runtime, gateway, log });
   await reloading?.start();
-  log.ready(runtime.models, place(config), gateway?.url ?? null);
+  log.ready(runtime.models, place(config), gateway);
   const stop = source.onReady?.(runtime);
   await aborted(interrupt.signal);
   stop?.();

@@ -50,6 +50,8 @@ export interface Gateway extends AsyncDisposable {
   /** Where it listens, such as `http://127.0.0.1:8080`. */
   readonly url: string;
   readonly port: number;
+  /** Whether its callers are configured, so that requests need a key. */
+  readonly hasCallers: boolean;
   /**
    * Takes on other settings, for requests that come from now on.
    *
@@ -145,7 +147,16 @@ export async function startGateway(
     directory.close();
   };
   const name = address.includes(':') ? `[${address}]` : address;
-  return { url: `http://${name}:${port}`, port, reload, close, [Symbol.asyncDispose]: close };
+  return {
+    url: `http://${name}:${port}`,
+    port,
+    get hasCallers() {
+      return book.isInUse;
+    },
+    reload,
+    close,
+    [Symbol.asyncDispose]: close,
+  };
 }
 
 function timesOf(settings: GatewayConfig): ExchangeSettings {

@@ -27,10 +27,10 @@ export interface CallFlags {
 export async function openDashboard(
   browser: Browser,
   models: Readonly<Record<string, object>>,
-  context: BrowserContextOptions = {},
+  { gateway = {}, ...context }: BrowserContextOptions & { readonly gateway?: object } = {},
 ): Promise<OpenDashboard> {
   const path = join(folder, `${uniqueId()}.json`);
-  writeFileSync(path, JSON.stringify({ models, gateway: { port: 0 } }));
+  writeFileSync(path, JSON.stringify({ models, gateway: { port: 0, ...gateway } }));
   const program = startProgram(['serve', '--config', path]);
   await program.until(/ready: .*http/);
   const [url = ''] = /http:\/\/127\.0\.0\.1:\d+/.exec(program.stdout()) ?? [];

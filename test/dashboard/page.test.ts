@@ -1,5 +1,6 @@
 import type { Page } from 'playwright-core';
 import { describe, expect, it } from 'vitest';
+import { createKey, hashKey } from '../../src/callers/key.ts';
 import { startProgram } from '../cli/program.ts';
 import { useChromium } from './chromium.ts';
 import { openDashboard } from './open-dashboard.ts';
@@ -177,5 +178,40 @@ describe('the page', () => {
     expect(await page.locator(card('echo')).count()).toBe(0);
     again.child.kill('SIGTERM');
     expect((await again.ended).code).toBe(0);
+  });
+});
+
+describe('the page of a gateway with callers', () => {
+  it('asks for the key of an operator until it has one, and keeps it for the tab alone', async () => {
+    const [operator, caller] = [createKey(), createKey()];
+    const callers = {
+      op: { key_hashes: [hashKey(operator)], operator: true },
+      ci: { key_hashes: [hashKey(caller)] },
+    };
+    const { page, url } = await openDashboard(
+      browser(),
+      { echo: { model: 'scripted/echo' } },
+      { gateway: { callers } },
+    );
+    const use = async (key: string): Promise<void> => {
+      await page.locator('#key[open]').waitFor();
+      await page.fill('#key-input', key);
+      await page.keyboard.press('Enter');
+    };
+    await page.locator('#key[open]').waitFor();
+    expect(await page.locator('#key-problem').textContent()).toBe('');
+    expect(await page.locator('.card').count()).toBe(0);
+    await use('imodel_wrong');
+    await reads(page, '#key-problem', 'The key is not known here');
+    await use(caller);
+    await reads(page, '#key-problem', 'This needs the key of an operator');
+    await use(operator);
+    await reads(page, `${card('echo')} .badge`, 'idle');
+    await page.click(`${card('echo')} button:text("Pause")`);
+    await reads(page, `${card('echo')} .badge`, 'paused');
+    await page.reload();
+    await reads(page, `${card('echo')} .badge`, 'paused');
+    expect(page.url()).toBe(`${url}/`);
+    expect([await page.context().cookies(), await page.evaluate('localStorage.length')]).toEqual([[], 0]);
   });
 });

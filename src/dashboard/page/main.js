@@ -7,7 +7,7 @@ import { byId, mark, write } from './dom.js';
 import { readEvents } from './feed.js';
 import { count } from './format.js';
 import { startKeyboard } from './keyboard.js';
-import { cancel, control, Refused } from './requests.js';
+import { cancel, control, hasKey, Refused } from './requests.js';
 import { Store } from './store.js';
 import { startTheme } from './theme.js';
 import { TimelineChart } from './timeline.js';
@@ -70,8 +70,9 @@ async function follow() {
       await readEvents('/dashboard/feed', take, new AbortController().signal);
       delay = retryMs.first;
     } catch (error) {
-      if (error instanceof Refused && error.status === 401) {
-        await askForKey(error.message);
+      if (error instanceof Refused && isAboutKey(error)) {
+        tellConnection('off', 'a key is needed');
+        await askForKey(hasKey() ? error.message : '');
         continue;
       }
     }
@@ -79,6 +80,11 @@ async function follow() {
     await new Promise((resolve) => setTimeout(resolve, delay));
     delay = Math.min(retryMs.most, delay * 2);
   }
+}
+
+/** Whether another key may do: there was none that is good, or not one that may see this. */
+function isAboutKey(/** @type {Refused} */ { status }) {
+  return status === 401 || (status === 403 && hasKey());
 }
 
 /** @param {string} name @param {any} data */

@@ -14,6 +14,11 @@ export function keepKey(/** @type {string} */ key) {
   sessionStorage.setItem(keyName, key);
 }
 
+/** Whether this tab has a key. */
+export function hasKey() {
+  return sessionStorage.getItem(keyName) !== null;
+}
+
 /**
  * Asks the gateway, with the key of this tab where there is one.
  *

@@ -1,7 +1,10 @@
 import type { ModelEventMessage } from '../../schemas/event.ts';
 import { formatDuration, formatTime } from './format.ts';
 
-/** One event as one line: when, which iModel, what, and what there is to say about it. */
+/**
+ * One event as one line: when, which iModel, what, and what there is to say about it. Callers and vendors have a say in it, so what would begin
+ * another line or command a terminal is left out.
+ */
 export function eventLine(event: ModelEventMessage, idWidth = 0): string {
   return [
     formatTime(event.at),
@@ -10,6 +13,7 @@ export function eventLine(event: ModelEventMessage, idWidth = 0): string {
     [...(event.call_id === undefined ? [] : [event.call_id.slice(0, 8)]), ...details(event)].join('  '),
   ]
     .join('  ')
+    .replace(/\p{Cc}+/gu, ' ')
     .trimEnd();
 }
 

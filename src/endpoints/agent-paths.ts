@@ -1,4 +1,4 @@
-import { mkdirSync, realpathSync } from 'node:fs';
+import { mkdirSync, readFileSync, realpathSync } from 'node:fs';
 import { isAbsolute, join, relative, resolve, sep } from 'node:path';
 import { IModelError, printValue } from '../errors.ts';
 
@@ -34,7 +34,11 @@ export function openWorkspace(repo: string | undefined, ws: string | undefined):
   if (ws === undefined) return { repo: root, cwd: root };
   requireInnerPath('ws', ws);
   requireInside('ws', ws, root);
-  mkdirSync(join(root, ws), { recursive: true });
+  try {
+    mkdirSync(join(root, ws), { recursive: true });
+  } catch (cause) {
+    refuse('ws', ws, 'a folder, or one that can be made', cause);
+  }
   return { repo: root, cwd: realPath(join(root, ws)) ?? root };
 }
 
@@ -48,6 +52,20 @@ export function resolveInside(field: string, path: string, { repo, cwd }: Worksp
   const whole = join(cwd, path);
   requireInside(field, relative(repo, whole), repo);
   return whole;
+}
+
+/**
+ * Reads a file that a request names, see {@link resolveInside}.
+ *
+ * @throws {@link IModelError} `invalid_request` when it cannot be read.
+ */
+export function readInside(field: string, path: string, workspace: Workspace): Buffer {
+  const whole = resolveInside(field, path, workspace);
+  try {
+    return readFileSync(whole);
+  } catch (cause) {
+    refuse(field, path, 'a file that can be read', cause);
+  }
 }
 
 /** Follows links as far as the path exists, and refuses when they lead out of the root. */
@@ -82,9 +100,7 @@ function notThere(field: string, path: string): IModelError {
   );
 }
 
-function refuse(field: string, path: string, wanted: string): never {
-  throw IModelError.of('invalid_request', `Expected \`${field}\` to be ${wanted}, got ${printValue(path)}`, {
-    path: field,
-    value: path,
-  });
+function refuse(field: string, path: string, wanted: string, cause?: unknown): never {
+  const message = `Expected \`${field}\` to be ${wanted}, got ${printValue(path)}`;
+  throw IModelError.of('invalid_request', message, { path: field, value: path }, cause === undefined ? {} : { cause });
 }

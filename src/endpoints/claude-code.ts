@@ -1,10 +1,9 @@
-import { readFileSync } from 'node:fs';
 import { extname } from 'node:path';
 import { type ClaudeCodeRequest, claudeCodeRequest } from '../../schemas/requests/claude-code.ts';
 import { IModelError, printValue } from '../errors.ts';
 import { type AgentEndpointOptions, createAgentEndpoint } from './agent-endpoint.ts';
 import { parseModelSpec } from './agent-model.ts';
-import { requireInnerPath, requirePlainPath, resolveInside } from './agent-paths.ts';
+import { readInside, requireInnerPath, requirePlainPath, resolveInside } from './agent-paths.ts';
 import type { AgentProgram, Launch, LaunchContext } from './agent-program.ts';
 import type { PromptImage } from './agent-prompt.ts';
 import { createClaudeCodeReader } from './claude-code-events.ts';
@@ -199,9 +198,9 @@ function userLine({ prompt, workspace }: LaunchContext): string {
 
 function imageSource(image: PromptImage, workspace: LaunchContext['workspace']): { media_type: string; data: string } {
   if (image.kind === 'data') return { media_type: image.mediaType, data: image.base64 };
-  const path = resolveInside('messages.content.image_url', image.path, workspace);
-  const ending = extname(path).slice(1).toLowerCase();
-  return { media_type: `image/${ending === 'jpg' ? 'jpeg' : ending}`, data: readFileSync(path).toString('base64') };
+  const data = readInside('messages.content.image_url', image.path, workspace).toString('base64');
+  const ending = extname(image.path).slice(1).toLowerCase();
+  return { media_type: `image/${ending === 'jpg' ? 'jpeg' : ending}`, data };
 }
 
 function inside(

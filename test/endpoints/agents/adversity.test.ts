@@ -1,4 +1,4 @@
-import { readFileSync } from 'node:fs';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test, vi } from 'vitest';
 import { iModel } from '../../../src/imodel.ts';
@@ -135,5 +135,18 @@ test('a failed start gives back session, folder and slot', async () => {
     const { error } = await bench.run({ prompt: 'x', resume: 's1' });
     expect(error?.failure).toMatchObject({ reason: 'cli_not_found' });
   }
+  expect([liveChildren(), leftFolders()]).toEqual([0, []]);
+});
+
+test('a work folder that is a file, and a picture that is not there, are the mistakes of the request', async () => {
+  const bench = benchWithScript('claude', say(init, result));
+  writeFileSync(join(bench.repo, 'note.txt'), 'x');
+  for (const ws of ['note.txt', 'note.txt/deeper']) {
+    const { error } = await bench.run({ prompt: 'x', ws });
+    expect(error?.failure, ws).toMatchObject({ code: 'invalid_request', path: 'ws' });
+  }
+  const content = [{ type: 'image_url', image_url: 'absent.png' }];
+  const { error } = await bench.run({ messages: [{ role: 'user', content }] });
+  expect(error?.failure).toMatchObject({ code: 'invalid_request', path: 'messages.content.image_url' });
   expect([liveChildren(), leftFolders()]).toEqual([0, []]);
 });

@@ -193,6 +193,8 @@ export const endpointOptions = z.object({
   allowLocalNetwork: z.boolean().optional(),
   /** Allows the local network's addresses too. @defaultValue false */
   allowPrivateNetwork: z.boolean().optional(),
+  /** Changes or leaves out fields that the named model is known not to take. @defaultValue true */
+  fitToModel: z.boolean().optional(),
 });
 
 /** `limitRequests` to `limit_requests`. */

@@ -118,6 +118,7 @@ export const modelDictOptions = z.strictObject({
   trace_vendor: z.boolean('true or false').optional(),
   trace_content: z.boolean('true or false').optional(),
   allow_private_network: z.boolean('true or false').optional(),
+  fit_to_model: z.boolean('true or false').optional(),
   /** The name under which another process serves the endpoint. */
   endpoint_name: text.optional(),
 });

@@ -46,7 +46,9 @@ export interface HttpEndpointSettings {
   readonly traceVendor?: boolean;
   /** Header, in lower case, that tells the vendor which requests are attempts of one call. @defaultValue none */
   readonly idempotencyHeader?: string;
-  /** Told when a request's field was changed or left out because the model does not take it. */
+  /** Changes or leaves out fields that the named model does not take. @defaultValue true */
+  readonly fitToModel?: boolean;
+  /** Told when a request's field was changed or left out because the model does not take it. @defaultValue a warning of the process, once */
   readonly onWarning?: (message: string) => void;
 }
 
@@ -63,6 +65,7 @@ export class HttpEndpoint implements Endpoint {
   /** Absent where the caller sends one of their own. */
   readonly #idempotencyHeader: string | undefined;
   #client: HttpClient | null = null;
+  readonly #warnings = new Set<string>();
   /** What the headers depend on, and the headers of the latest call: nearly every call has the same. */
   #headersForm = '';
   #lastHeaders: Record<string, string> = {};
@@ -97,7 +100,8 @@ export class HttpEndpoint implements Endpoint {
     const payload = protocol.toWire(withoutNames(noted, this.transportFields), {
       streaming: checked.stream === true,
       provider: this.config.provider,
-      warn: (message) => onWarning?.(message),
+      fitsToModel: this.#settings.fitToModel ?? true,
+      warn: (message) => (onWarning === undefined ? this.#warn(message) : onWarning(message)),
     });
     const last = extra ?? defaults.extra;
     return last === null ? payload : mergeFields(payload, last);
@@ -185,6 +189,12 @@ export class HttpEndpoint implements Endpoint {
   #failure(fault: VendorFault, { key, variable }: ResolvedKey): IModelError {
     const context = { provider: this.config.provider, secret: key, variable, now: Date.now() };
     return new IModelError(vendorFailure(fault.vendor, context), { cause: fault });
+  }
+
+  #warn(message: string): void {
+    if (this.#warnings.has(message)) return;
+    this.#warnings.add(message);
+    process.emitWarning(message, 'IModelWarning');
   }
 
   #connect(): HttpClient {

@@ -11,6 +11,8 @@ export interface WireContext {
   readonly streaming: boolean;
   /** Canonical provider name. */
   readonly provider: string;
+  /** Whether fields that the named model is known not to take are changed or left out; see `EndpointOptions.fitToModel`. */
+  readonly fitsToModel: boolean;
   /** Tells of a request field that was changed or left out; see `EndpointOptions.onWarning`. */
   warn(message: string): void;
 }

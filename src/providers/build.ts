@@ -80,6 +80,7 @@ export function buildEndpoint({ provider, kind }: EndpointMatch, options: Endpoi
     reservedFields,
     ...(idempotencyHeader === null ? {} : { idempotencyHeader }),
     ...(idleTimeout === undefined ? {} : { idleTimeoutMs: idleTimeout * 1_000 }),
+    ...(options.fitToModel === undefined ? {} : { fitToModel: options.fitToModel }),
     ...(options.onWarning === undefined ? {} : { onWarning: options.onWarning }),
   });
 }

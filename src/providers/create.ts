@@ -31,6 +31,7 @@ const ownNames = [
   'traceVendor',
   'allowLocalNetwork',
   'allowPrivateNetwork',
+  'fitToModel',
   'dispatcher',
   'env',
   'onWarning',

@@ -35,7 +35,12 @@ export interface EndpointOptions {
   readonly dispatcher?: Dispatcher;
   /** Where variables are read, anew for each call. @defaultValue `process.env` */
   readonly env?: Environment;
-  /** Told when a field of a request was changed or left out because the model does not take it. */
+  /**
+   * Changes or leaves out fields that the named model is known not to take, such as `temperature` of OpenAI's reasoning models, instead of
+   * having its vendor refuse the request. @defaultValue true
+   */
+  readonly fitToModel?: boolean;
+  /** Told when a field of a request was changed or left out because the model does not take it. @defaultValue a warning of the process, once */
   readonly onWarning?: (message: string) => void;
   /** What a scripted endpoint measures its delays by. @defaultValue the timers of the machine */
   readonly clock?: Timers;

@@ -41,7 +41,8 @@ export const nvidiaNim = defineProvider({
 });
 
 /** Retrieval models refuse an input that is neither a query nor a passage, unless the model's name ends in one of the two. */
-function withInputType(payload: Fields, { warn }: WireContext): Fields {
+function withInputType(payload: Fields, { warn, fitsToModel }: WireContext): Fields {
+  if (!fitsToModel) return payload;
   const model = String(payload.model);
   const needsType =
     /nv-embed|embedqa|retriever|embed-v|arctic-embed|e5-/.test(model) && !/-(query|passage)$/.test(model);

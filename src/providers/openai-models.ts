@@ -21,7 +21,8 @@ function isReasoningModel(model: string): boolean {
  * `max_tokens`, and no sampling fields; search previews no temperature. Models it does not know are left alone. Each field left out is
  * told to `warn`.
  */
-export function adjustForOpenaiModel(payload: Fields, { warn }: WireContext): Fields {
+export function adjustForOpenaiModel(payload: Fields, { warn, fitsToModel }: WireContext): Fields {
+  if (!fitsToModel) return payload;
   const model = String(payload.model);
   if (/^gpt-4o(-mini)?-search-preview/.test(model)) return leaveOut(payload, ['temperature'], model, warn);
   if (!isReasoningModel(model)) return payload;
@@ -44,7 +45,8 @@ export function adjustForOpenaiModel(payload: Fields, { warn }: WireContext): Fi
 /**
  * Fits a request of the Responses API to what the named model takes: reasoning models get no sampling fields unless reasoning is off.
  */
-export function adjustResponseForModel(payload: Fields, { warn }: WireContext): Fields {
+export function adjustResponseForModel(payload: Fields, { warn, fitsToModel }: WireContext): Fields {
+  if (!fitsToModel) return payload;
   const model = String(payload.model ?? '');
   const effort = record(payload.reasoning)?.effort;
   if (!isReasoningModel(model) || takesSampling(model, effort)) return payload;

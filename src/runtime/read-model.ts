@@ -121,12 +121,13 @@ function endpointOf(config: EndpointConfigDict, own: ModelDictOptions, given: Fr
     ...(own.passthrough === undefined ? {} : { passthrough: own.passthrough }),
     ...(own.trace_vendor === undefined ? {} : { traceVendor: own.trace_vendor }),
     ...(own.allow_private_network === undefined ? {} : { allowPrivateNetwork: own.allow_private_network }),
+    ...(own.fit_to_model === undefined ? {} : { fitToModel: own.fit_to_model }),
     ...(given.apiKey === undefined ? {} : { apiKey: given.apiKey }),
     ...(given.env === undefined ? {} : { env: given.env }),
     ...(given.clock === undefined ? {} : { clock: given.clock }),
   };
-  const { idle_timeout, passthrough, trace_vendor, allow_private_network } = own;
-  const kept = { idle_timeout, passthrough, trace_vendor, allow_private_network };
+  const { idle_timeout, passthrough, trace_vendor, allow_private_network, fit_to_model } = own;
+  const kept = { idle_timeout, passthrough, trace_vendor, allow_private_network, fit_to_model };
   return makeByRecipe({
     make: () => matchEndpoint(config.provider, config.endpoint ?? 'chat', options),
     options: Object.fromEntries(Object.entries(kept).filter(([, value]) => value !== undefined)),

@@ -136,12 +136,19 @@ export function remoteEndpoint(
 }
 
 /** Options of an endpoint that its configuration does not show, as a dict writes them. */
-function writtenOf({ idleTimeout, passthrough, traceVendor, allowPrivateNetwork }: Fields): ModelDictOptions {
+function writtenOf({
+  idleTimeout,
+  passthrough,
+  traceVendor,
+  allowPrivateNetwork,
+  fitToModel,
+}: Fields): ModelDictOptions {
   return {
     ...(typeof idleTimeout === 'number' ? { idle_timeout: idleTimeout } : {}),
     ...(typeof passthrough === 'boolean' ? { passthrough } : {}),
     ...(typeof traceVendor === 'boolean' ? { trace_vendor: traceVendor } : {}),
     ...(typeof allowPrivateNetwork === 'boolean' ? { allow_private_network: allowPrivateNetwork } : {}),
+    ...(typeof fitToModel === 'boolean' ? { fit_to_model: fitToModel } : {}),
   };
 }
 

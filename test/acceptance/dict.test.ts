@@ -252,6 +252,13 @@ describe('toDict and fromDict', () => {
     },
     { provider: 'ollama', model: 'llama3', baseUrl: 'http://127.0.0.1:11434' },
     { provider: 'mine', model: 'm', baseUrl: 'http://localhost:9/v1', passthrough: true, contextWindow: 10 },
+    {
+      model: 'openai/o3',
+      fitToModel: false,
+      extra_body: { new_field: { kept: 1 } },
+      cache: { ttl: 5, maxBytes: 1_000 },
+      prices: { o3: { inputUsdPerMillion: 2, outputUsdPerMillion: 8, cachedInputUsdPerMillion: 0.5 } },
+    },
     { provider: 'claude_code', model: 'sonnet', repo: '/tmp' },
     { provider: 'firecrawl', endpoint: 'scrape' },
     { provider: 'groq', model: 'whisper-large-v3', endpoint: 'whisper' },

@@ -1,5 +1,5 @@
 import fc from 'fast-check';
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import type { Endpoint, Fields } from '../../src/endpoints/endpoint.ts';
 import type { EndpointOptions } from '../../src/providers/endpoint-options.ts';
 import { matchEndpoint } from '../../src/providers/match.ts';
@@ -534,6 +534,20 @@ describe('prepare', () => {
       reasoning_effort: 'high',
     });
     expect(warnings).toEqual(['o3 takes no `temperature`: it was left out']);
+  });
+
+  it('leaves a request as it is when it shall not fit it', () => {
+    const request = { messages: [{ role: 'system', content: 's' }], temperature: 0.5, max_tokens: 5 };
+    const endpoint = chat({ model: 'o3' }, { fitToModel: false, onWarning: (message) => expect.fail(message) });
+    expect(endpoint.prepare(request)).toEqual({ model: 'o3', ...request });
+  });
+
+  it('warns through the process, once, where nobody listens', () => {
+    const emit = vi.spyOn(process, 'emitWarning').mockImplementation(() => {});
+    const endpoint = chat({ model: 'o3' });
+    for (const temperature of [0.1, 0.2]) endpoint.prepare({ messages, temperature });
+    expect(emit.mock.calls).toEqual([['o3 takes no `temperature`: it was left out', 'IModelWarning']]);
+    emit.mockRestore();
   });
 
   it.each([

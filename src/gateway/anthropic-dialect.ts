@@ -16,7 +16,17 @@ export const anthropicDialect: Dialect = {
 
 /** The body of an answer, and the data of a stream's last event. */
 export function anthropicError(failure: Failure, status: number): Record<string, unknown> {
-  return { type: 'error', error: { type: typeOf(failure, status), message: failure.message } };
+  const details = detailsOf(failure);
+  return {
+    type: 'error',
+    error: { type: typeOf(failure, status), message: failure.message, ...(details === null ? {} : { details }) },
+  };
+}
+
+/** What makes Anthropic's client (1.12) go on without a thread where it may. */
+function detailsOf(failure: Failure): Record<string, unknown> | null {
+  if (failure.code !== 'invalid_request' || failure.path !== 'thread') return null;
+  return { error_code: 'thread_unsupported_request', unsupported: ['thread'] };
 }
 
 function typeOf(failure: Failure, status: number): string {

@@ -10,6 +10,7 @@ import { checked } from '../runtime/checked.ts';
 import { checkAccess } from './access.ts';
 import { addCallers } from './callers.ts';
 import { chatCompletions } from './chat-completions.ts';
+import { countTokens } from './count-tokens.ts';
 import type { Shape } from './dialect.ts';
 import { Directory } from './directory.ts';
 import { embeddings } from './embeddings.ts';
@@ -205,6 +206,11 @@ function addCalls(server: FastifyInstance, { models, directory, current }: Calls
       });
     }
   }
+  const options = { config: { dialect: messages.dialect, access: 'caller' } } as const;
+  server.post('/v1/messages/count_tokens', options, async (request) => {
+    const body = fieldsOf(request.body);
+    return countTokens(body, await find(body.model, request.caller));
+  });
 }
 
 function slowReaderMsOf({ slowReaderTimeout = 60 }: GatewayConfig): number {

@@ -35,6 +35,7 @@ const messagesNames: ReadonlySet<string> = new Set(Object.keys(anthropicMessages
  * @throws IModelError `invalid_request` for a block, a tool or a field that has no counterpart there.
  */
 export function fitMessages(body: Fields, target: Target): Fitted {
+  refuseThread(body);
   if (target.family === 'messages') return untouched(body, target);
   if (!doesChat(target)) throw notAbleTo(target, 'chat');
   const known = Object.fromEntries(Object.entries(body).filter(([name]) => messagesNames.has(name)));
@@ -50,6 +51,13 @@ export function fitMessages(body: Fields, target: Target): Fitted {
   }
   const fitted = fitChat(chat, target);
   return { request: fitted.request, dropped: [...dropped, ...fitted.dropped] };
+}
+
+/** Conversations are not kept between requests. Anthropic's client sends the whole of it once it has learned that. */
+function refuseThread({ thread }: Fields): void {
+  if (thread === undefined || thread === null) return;
+  const message = '`thread`: conversations are not kept here, send all of their messages';
+  throw IModelError.of('invalid_request', message, { path: 'thread', value: printValue(thread) });
 }
 
 function untouched(body: Fields, { fields }: Target): Fitted {

@@ -23,7 +23,7 @@ export function useChromium(): () => Browser {
  *
  * @throws Error when there is none.
  */
-export async function launchChromium(): Promise<Browser> {
+async function launchChromium(): Promise<Browser> {
   // Without its sandbox it starts as root and in containers; it sees pages of this machine alone.
   return chromium.launch({ executablePath: findChromium(), args: ['--no-sandbox', '--disable-gpu'] });
 }

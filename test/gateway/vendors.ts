@@ -17,7 +17,7 @@ interface Message {
 }
 
 /** OpenAI's chat protocol. */
-export async function openChatVendor(): Promise<Vendor> {
+async function openChatVendor(): Promise<Vendor> {
   return openVendor(chatModel, async (request, reply) => {
     const body = request.json();
     const callsTool = body.tools !== undefined && lastOf(body).role !== 'tool';
@@ -60,7 +60,7 @@ export async function openChatVendor(): Promise<Vendor> {
 }
 
 /** Anthropic's messages. */
-export async function openAnthropicVendor(): Promise<Vendor> {
+async function openAnthropicVendor(): Promise<Vendor> {
   return openVendor(anthropicModel, async (request, reply) => {
     const body = request.json();
     const last = lastOf(body).content;

@@ -11,9 +11,25 @@ import { snapshot } from './snapshot.mjs';
 import { soak } from './soak.mjs';
 import { storm } from './storm.mjs';
 import { stream } from './stream.mjs';
+import { traces } from './traces.mjs';
 import { window } from './window.mjs';
 
-const benches = { actor, heap, http, nats, stream, bodies, cancel, observers, gateway, soak, window, storm, snapshot };
+const benches = {
+  actor,
+  heap,
+  http,
+  nats,
+  stream,
+  bodies,
+  cancel,
+  observers,
+  traces,
+  gateway,
+  soak,
+  window,
+  storm,
+  snapshot,
+};
 const names = process.argv.slice(2);
 for (const name of names.length > 0 ? names : Object.keys(benches)) {
   const bench = benches[name];

@@ -68,7 +68,7 @@ export class AttemptSpan implements JobTrace {
   #end(error: unknown): void {
     quietly(() => {
       const failure = error === null ? null : toFailure(error);
-      const status = this.#status || (failure !== null && 'status' in failure ? (failure.status ?? 0) : 0);
+      const status = this.#status;
       if (status > 0) this.#span.setAttribute('http.response.status_code', status);
       if (failure !== null) {
         // What the vendor said of it may repeat the prompt.

@@ -88,6 +88,13 @@ describe('the profile observability', () => {
     }
   });
 
+  it('is documented, metric by metric', async () => {
+    const { names } = await usedGateway();
+    const table = (await read('docs/telemetry.md')).split('\n').filter((line) => line.startsWith('| `'));
+    const documented = metricNames(table.map((line) => line.split('|')[1]).join(' '));
+    expect([...names].sort()).toEqual([...documented].sort());
+  });
+
   it('lays its panels side by side and below each other', async () => {
     const { panels }: { panels: readonly Panel[] } = JSON.parse(await read('etc/observability/dashboards/imodel.json'));
     const taken = new Set<string>();

@@ -162,6 +162,13 @@ describe('the span of a call', () => {
     expect(span.status.code).toBe(SpanStatusCode.UNSET);
   });
 
+  it('has no attempt where the cache answers', async () => {
+    const spans = collectSpans();
+    const { model } = await open(answers, { cache: { ttl: 60 } });
+    for (let call = 0; call < 2; call += 1) await model.invoke({ ...hello, temperature: 0 });
+    expect(spans.all().map(({ name }) => name)).toEqual(['POST', 'chat gpt-4.1-mini', 'chat gpt-4.1-mini']);
+  });
+
   it('fails with the code of its failure', async () => {
     const spans = collectSpans();
     const { model } = await open((_request, answer) => answer.json({ error: { message: 'no' } }, 401), { retry: null });

@@ -6,20 +6,27 @@ const keepMs = 60_000;
 /** How many ended ones are kept at most. */
 const keepCount = 256;
 
+/** How many bytes of ended ones are kept at most, beside the latest. */
+const keepBytes = 64 * 1024 * 1024;
+
 /** One thing, until it is forgotten: then the value is gone, since tables that a map has left behind may still hold this. */
 interface Held<T> {
   readonly id: string;
   value: T | null;
   endedAt: number;
+  sizeBytes: number;
 }
 
-/** Things by call id: all that live, and for a while those that have ended. Forgetting takes no timer. */
+/**
+ * Things by call id: all that live, and for a while those that have ended. Forgetting takes no timer of its own: who looks after them calls
+ * {@link forgetOld} now and then.
+ */
 export class RecentCalls<T> {
   readonly #clock: Clock;
   readonly #held = new Map<string, Held<T>>();
-  /** Those that have ended and are kept, in a ring; `#oldest` is where the next one goes. */
+  /** Those that have ended and are kept, the oldest first. */
   readonly #ended: Held<T>[] = [];
-  #oldest = 0;
+  #endedBytes = 0;
   #liveCount = 0;
 
   constructor(clock: Clock) {
@@ -27,7 +34,7 @@ export class RecentCalls<T> {
   }
 
   add(id: string, value: T): void {
-    this.#held.set(id, { id, value, endedAt: Number.POSITIVE_INFINITY });
+    this.#held.set(id, { id, value, endedAt: Number.POSITIVE_INFINITY, sizeBytes: 0 });
     this.#liveCount += 1;
   }
 
@@ -49,8 +56,12 @@ export class RecentCalls<T> {
     }
   }
 
-  /** Keeps one among those that have ended, or, with `keep` false, forgets it at once. */
-  ended(id: string, keep: boolean): void {
+  /**
+   * Keeps one among those that have ended, or, with `keep` false, forgets it at once.
+   *
+   * @param sizeBytes - About how much memory it takes.
+   */
+  ended(id: string, keep: boolean, sizeBytes = 0): void {
     const held = this.#held.get(id);
     if (held === undefined || held.endedAt !== Number.POSITIVE_INFINITY) return;
     this.#liveCount -= 1;
@@ -59,10 +70,24 @@ export class RecentCalls<T> {
       this.#forget(held);
       return;
     }
-    const oldest = this.#ended[this.#oldest];
-    if (oldest !== undefined) this.#forget(oldest);
-    this.#ended[this.#oldest] = held;
-    this.#oldest = (this.#oldest + 1) % keepCount;
+    held.sizeBytes = sizeBytes;
+    this.#endedBytes += sizeBytes;
+    this.#ended.push(held);
+    const isTooMuch = () => this.#ended.length > keepCount || this.#endedBytes > keepBytes;
+    while (this.#ended.length > 1 && isTooMuch()) this.#forgetOldest();
+  }
+
+  /** Lets go of what is kept no more. */
+  forgetOld(): void {
+    const before = this.#clock.now() - keepMs;
+    while (this.#ended[0] !== undefined && this.#ended[0].endedAt <= before) this.#forgetOldest();
+  }
+
+  #forgetOldest(): void {
+    const oldest = this.#ended.shift();
+    if (oldest === undefined) return;
+    this.#endedBytes -= oldest.sizeBytes;
+    this.#forget(oldest);
   }
 
   #forget(held: Held<T>): void {

@@ -153,6 +153,7 @@ class EndpointHost implements ServedEndpoint {
 
   #sweep(): void {
     this.#sweepTimer = this.#clock.setTimeout(() => {
+      this.#runs.forgetOld();
       const silentSince = this.#clock.now() - silentMs;
       for (const run of this.#runs.live()) {
         if (run.heardAt < silentSince) run.cancel('its iModel is silent');

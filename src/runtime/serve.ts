@@ -212,7 +212,7 @@ class ModelHost {
   #sweep(): void {
     this.#sweepTimer = this.#model.live.clock.setTimeout(() => {
       this.#streams.look();
-      this.#calls.endForsaken();
+      this.#calls.look();
       this.#sweep();
     }, sweepMs);
     unref(this.#sweepTimer);

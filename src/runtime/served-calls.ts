@@ -111,8 +111,9 @@ export class ServedCalls {
     call.onEnd(() => this.#ended(call.id, true));
   }
 
-  /** Ends calls that were to be followed and are not: their caller died before it could. */
-  endForsaken(): void {
+  /** Ends calls that were to be followed and are not, since their caller died before it could; lets go of those that ended long ago. */
+  look(): void {
+    this.#calls.forgetOld();
     const before = this.#model.live.clock.now() - promiseMs;
     for (const call of this.#calls.live()) {
       // The oldest come first.
@@ -146,7 +147,8 @@ export class ServedCalls {
   }
 
   #ended(callId: string, keep: boolean): void {
-    this.#calls.ended(callId, keep);
+    const call = this.#calls.get(callId);
+    this.#calls.ended(callId, keep, call === undefined ? 0 : keptBytes(call));
     this.#options.ended();
   }
 
@@ -227,6 +229,11 @@ export class ServedCalls {
       if (!call.ended) live.skip(call, IModelError.is(error) ? error : new IModelError(toFailure(error)));
     }
   }
+}
+
+/** About how much memory a call takes that has ended: its question and its answer, the latter in the vendor's body and in the common view. */
+export function keptBytes({ text, usage }: ApiCalling): number {
+  return 4 * (usage?.inputTokens ?? 0) + 2 * text.length;
 }
 
 /** Whether a caller has said, by the token of its reply subject, that it will follow its call. */

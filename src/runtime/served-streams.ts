@@ -6,6 +6,7 @@ import { KeptSink } from './kept-sink.ts';
 import type { LiveModel } from './live-model.ts';
 import { ReaderWatch } from './reader-watch.ts';
 import { RecentCalls } from './recent-calls.ts';
+import { keptBytes } from './served-calls.ts';
 import { ServedStream } from './served-stream.ts';
 
 /** A reader that gives credit and is silent for this long is gone, and its call is cancelled. In milliseconds. */
@@ -44,7 +45,7 @@ export class ServedStreams {
       credit,
     });
     this.#open.add(call.id, stream);
-    call.onEnd(() => this.#open.ended(call.id, true));
+    call.onEnd(() => this.#open.ended(call.id, true, keptBytes(call)));
     return stream;
   }
 
@@ -64,13 +65,15 @@ export class ServedStreams {
       after: call.sink.dropped,
     });
     this.#shown.add(callId, stream);
-    call.onEnd(() => this.#shown.ended(callId, true));
+    call.onEnd(() => this.#shown.ended(callId, true, keptBytes(call)));
     call.sink.showTo(stream);
     return stream;
   }
 
   /** Shows readers that their streams live, and cancels the calls of those that are gone. */
   look(): void {
+    this.#open.forgetOld();
+    this.#shown.forgetOld();
     const silentSince = this.#clock.now() - silentReaderMs;
     for (const stream of this.#open.live()) {
       if (stream.credited && stream.heardAt < silentSince) stream.call.cancel('its reader is silent');

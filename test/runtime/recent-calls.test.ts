@@ -1,3 +1,5 @@
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
 import { describe, expect, it } from 'vitest';
 import { RecentCalls } from '../../src/runtime/recent-calls.ts';
 import { VirtualClock } from '../../src/testing/virtual-clock.ts';
@@ -27,6 +29,36 @@ describe('RecentCalls', () => {
     }
     const kept = Array.from({ length: 300 }, (_, n) => calls.get(String(n))).filter((call) => call !== undefined);
     expect(kept).toEqual(Array.from({ length: 256 }, (_, n) => n + 44));
+  });
+
+  it('keeps no more bytes than it may, but always the latest', () => {
+    const calls = new RecentCalls<number>(new VirtualClock());
+    for (let n = 0; n < 20; n += 1) {
+      calls.add(String(n), n);
+      calls.ended(String(n), true, n === 19 ? 100_000_000 : 8 * 1024 * 1024);
+      const kept = Array.from({ length: 20 }, (_, id) => calls.get(String(id))).filter((call) => call !== undefined);
+      expect(kept).toHaveLength(n === 19 ? 1 : Math.min(n + 1, 8));
+      expect(kept.at(-1)).toBe(n);
+    }
+  });
+
+  it('holds nothing of what has ended long ago once somebody looks', async () => {
+    const clock = new VirtualClock();
+    const calls = new RecentCalls<object>(clock);
+    // In a function of its own, whose frame holds it no longer.
+    const keepOne = (): WeakRef<object> => {
+      const call = {};
+      calls.add('a', call);
+      calls.ended('a', true);
+      return new WeakRef(call);
+    };
+    const value = keepOne();
+    clock.advanceSync(60_000);
+    calls.forgetOld();
+    await new Promise((resolve) => setTimeout(resolve));
+    setFlagsFromString('--expose-gc');
+    runInNewContext('gc')();
+    expect(value.deref()).toBeUndefined();
   });
 
   it('ignores the end of what it does not know', () => {

@@ -82,6 +82,11 @@ export const runtimeConfig = z.strictObject({
   state: text.optional(),
   /** Seconds between two snapshots. @defaultValue 5 */
   stateInterval: seconds.optional(),
+  /**
+   * Where the journals of iModels go that name no file or stream of their own: a folder, with a file `<id>.jsonl` for each, `stream`, or `stream:` and
+   * the name of a JetStream stream. @defaultValue memory only
+   */
+  journal: text.optional(),
   /** Seconds that running calls have when the process is asked to end. @defaultValue 30 */
   drainTimeout: z.number('a number').nonnegative('at least 0').optional(),
 });

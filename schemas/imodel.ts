@@ -91,6 +91,14 @@ export const journalOptions = z.strictObject({
   size: z.number().int('a whole number').min(16, 'at least 16').max(1_000_000, 'at most 1000000').optional(),
   /** A file that all entries are appended to, one JSON document a line. @defaultValue memory only */
   file: z.string().min(1, 'a path').optional(),
+  /**
+   * A JetStream stream that all entries go to once the iModel is served on a NATS server, at `<stream>.<id>`. It is made, on the server's disk and
+   * without limits, where it is missing. @defaultValue none
+   */
+  stream: z
+    .string()
+    .regex(/^[A-Za-z0-9_-]{1,64}$/, '1 to 64 of A-Z, a-z, 0-9, _ and -')
+    .optional(),
   /** Whether requests are written down too, prompts included, so that a replay gives them back. @defaultValue false */
   requests: z.boolean().optional(),
 });

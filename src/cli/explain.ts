@@ -2,7 +2,7 @@ import type { Command } from 'commander';
 import type { CallEnding, CallExplanation, CallPhase, CallPhaseName } from '../../actors/explanation.ts';
 import { explain } from '../runtime/replay.ts';
 import { formatDuration, formatTable, formatTime } from './format.ts';
-import { addJournalOptions, type JournalFlags, readFrom } from './journal-source.ts';
+import { addJournalOptions, type JournalFlags, withJournal } from './journal-source.ts';
 import type { Finish } from './options.ts';
 import { exitCodes } from './report-error.ts';
 
@@ -12,10 +12,14 @@ export function addExplain(program: Command, finish: Finish): void {
     .description('tell from a journal why a call waited, how long for which reason, and what ended it')
     .argument('<call>', 'the id of the call')
     .action(async (source: string, callId: string, flags: JournalFlags) => {
-      const explanation = explain(await readFrom(source, flags), callId);
-      const text = flags.json === true ? JSON.stringify(explanation) : explanationLines(explanation).join('\n');
-      process.stdout.write(`${text}\n`);
-      finish(exitCodes.ok);
+      finish(
+        await withJournal(source, flags, (entries) => {
+          const explanation = explain(entries, callId);
+          const text = flags.json === true ? JSON.stringify(explanation) : explanationLines(explanation).join('\n');
+          process.stdout.write(`${text}\n`);
+          return exitCodes.ok;
+        }),
+      );
     });
 }
 

@@ -1,26 +1,48 @@
 import type { Command } from 'commander';
 import type { JournalEntry } from '../../schemas/journal.ts';
-import { parseJournal } from '../runtime/read-journal.ts';
+import { readJournalStream, streamIn } from '../runtime/journal-place.ts';
+import { parseJournal, type ReadJournal } from '../runtime/read-journal.ts';
 import { readTextFile } from '../runtime/text-file.ts';
-import { jsonOption } from './options.ts';
+import { type BusFlags, withBus } from './bus-command.ts';
+import { addNatsOptions, jsonOption } from './options.ts';
+import { exitCodes } from './report-error.ts';
 
 /** Flags of commands that read a journal. */
-export interface JournalFlags {
+export interface JournalFlags extends BusFlags {
   readonly id?: string;
-  readonly json?: boolean;
 }
 
 /** Gives a command the argument and the flags of a journal. */
 export function addJournalOptions(command: Command): Command {
-  return command
-    .argument('<file>', 'the file of a journal')
-    .option('--id <id>', 'the id of the iModel, where the journals of several are in one file')
+  return addNatsOptions(command, 'for a stream: its NATS server (default: nats://127.0.0.1:4222)')
+    .argument('<file>', 'the file of a journal; `stream` or `stream:<name>` for one in JetStream')
+    .option('--id <id>', 'the id of the iModel, where the journals of several are in one place')
     .addOption(jsonOption());
 }
 
-/** The entries of a journal. @throws IModelError `config`. */
-export async function readFrom(source: string, { id }: JournalFlags): Promise<JournalEntry[]> {
-  const { entries, isCutShort } = parseJournal(await readTextFile(source), { id, name: source });
+/**
+ * Reads a journal and does something with its entries.
+ *
+ * @returns The exit code of `act`.
+ * @throws IModelError `config` for a journal that cannot be read.
+ */
+export async function withJournal(
+  source: string,
+  flags: JournalFlags,
+  act: (entries: readonly JournalEntry[]) => number | Promise<number>,
+): Promise<number> {
+  const { id } = flags;
+  const stream = streamIn(source);
+  if (stream === null) return act(told(source, parseJournal(await readTextFile(source), { id, name: source })));
+  let entries: readonly JournalEntry[] = [];
+  const code = await withBus(flags, async (bus) => {
+    entries = told(source, await readJournalStream(bus, stream, { id }));
+    return exitCodes.ok;
+  });
+  return code === exitCodes.ok ? act(entries) : code;
+}
+
+function told(source: string, { entries, isCutShort }: ReadJournal): readonly JournalEntry[] {
   if (isCutShort) process.stderr.write(`${source}: its last line has no end, and is left out\n`);
   return entries;
 }

@@ -7,7 +7,7 @@ import type { JournalEntry } from '../../schemas/journal.ts';
 import { endOf, type ReplayedModel, replayedModel, takeEntry } from '../runtime/replay.ts';
 import { formatTable, formatTime } from './format.ts';
 import { listenForInterrupt } from './interrupt.ts';
-import { addJournalOptions, type JournalFlags, readFrom } from './journal-source.ts';
+import { addJournalOptions, type JournalFlags, withJournal } from './journal-source.ts';
 import type { Finish } from './options.ts';
 import { exitCodes } from './report-error.ts';
 
@@ -21,9 +21,13 @@ export function addReplay(program: Command, finish: Finish): void {
     .description('lead an iModel through its journal, and print the states it passes; nothing is sent to anybody')
     .option('--at <moment>', 'only the state after this entry (a number) or at this time (ISO 8601)', parseMoment)
     .action(async (source: string, flags: ReplayFlags) => {
-      const entries = await readFrom(source, flags);
-      if (flags.at === undefined) finish(await printStates(entries, flags.json === true));
-      else finish(printStateAt(entries, flags.at, flags.json === true));
+      const json = flags.json === true;
+      const { at } = flags;
+      finish(
+        await withJournal(source, flags, (entries) =>
+          at === undefined ? printStates(entries, json) : printStateAt(entries, at, json),
+        ),
+      );
     });
 }
 

@@ -35,6 +35,7 @@ export interface HostFlags extends NatsFlags {
   readonly host?: string;
   readonly state?: string;
   readonly stateInterval?: number;
+  readonly journal?: string;
   readonly json?: boolean;
 }
 
@@ -74,6 +75,7 @@ export function addHostOptions(command: Command): Command {
   return addNatsOptions(command, 'NATS server to serve on; without it a bus inside this process')
     .option('--state <place>', 'keep what the iModels are doing, and go on with it: a folder, kv, or kv:<bucket>')
     .option('--state-interval <time>', 'time between two snapshots (default: 5)', parseDuration)
+    .option('--journal <place>', 'write down what the iModels hear: a folder, stream, or stream:<name>')
     .option('--drain <time>', 'time for running calls when told to end (default: 30)', parseDurationOrZero)
     .option('--port <port>', 'open the HTTP gateway on this port; 0 takes a free one', parsePort)
     .option('--host <address>', 'where the HTTP gateway listens (default: 127.0.0.1)')
@@ -182,11 +184,12 @@ async function start(
 
 /** A configuration with what the flags say over it. */
 function withFlags(written: RuntimeConfig, flags: HostFlags): RuntimeConfig {
-  const { state, stateInterval } = flags;
+  const { state, stateInterval, journal } = flags;
   const config = {
     ...withGateway(written, flags),
     ...(state === undefined ? {} : { state }),
     ...(stateInterval === undefined ? {} : { stateInterval: stateInterval / 1_000 }),
+    ...(journal === undefined ? {} : { journal }),
   };
   const given = connectionOptions(flags);
   return Object.keys(given).length === 0 ? config : { ...config, nats: { ...config.nats, ...given } };

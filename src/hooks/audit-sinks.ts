@@ -1,5 +1,6 @@
 import { appendFile, mkdir, open } from 'node:fs/promises';
 import { dirname } from 'node:path';
+import type { NatsConnection } from 'nats';
 import { IModelError } from '../errors.ts';
 
 /** One line of an audit. */
@@ -60,21 +61,17 @@ export interface AuditStreamOptions {
  */
 export function auditStream(bus: object, options: AuditStreamOptions = {}): AuditSink {
   const { stream = 'imodel-audit', subject = stream, timeoutMs = 5_000 } = options;
-  const { connection } = bus as { readonly connection?: unknown };
-  if (typeof connection !== 'object' || connection === null) {
-    const message = 'Expected `bus` to be a connection of `connectNats`: a bus inside the process has no streams';
-    throw IModelError.of('config', message, { field: 'bus' });
-  }
+  const nats = natsOf(bus);
+  // Several may write to one stream, each on a subject of its own.
+  const subjects = subject.startsWith(`${stream}.`) ? [stream, `${stream}.>`] : [subject];
   let isThere = false;
   return {
     place: `the stream ${stream}`,
     async write(records) {
       const { jetstream, jetstreamManager } = await import('@nats-io/jetstream');
-      // What has a connection is a bus of `connectNats`, and this is its type there.
-      const nats = connection as Parameters<typeof jetstream>[0];
       if (!isThere) {
         const { streams } = await jetstreamManager(nats, { timeout: timeoutMs });
-        await streams.info(stream).catch(() => streams.add({ name: stream, subjects: [subject] }));
+        await streams.info(stream).catch(() => streams.add({ name: stream, subjects }));
         isThere = true;
       }
       const client = jetstream(nats, { timeout: timeoutMs });
@@ -87,6 +84,15 @@ export function auditStream(bus: object, options: AuditStreamOptions = {}): Audi
       }
     },
   };
+}
+
+/** The connection of a bus to its server. @throws IModelError `config` for a bus that has none. */
+export function natsOf(bus: object): NatsConnection {
+  const { connection } = bus as { readonly connection?: unknown };
+  // What has a connection is a bus of `connectNats`, and this is its type there.
+  if (typeof connection === 'object' && connection !== null) return connection as NatsConnection;
+  const message = 'Expected `bus` to be a connection of `connectNats`: a bus inside the process has no streams';
+  throw IModelError.of('config', message, { field: 'bus' });
 }
 
 /** Whether there is a file whose last line has no end. */

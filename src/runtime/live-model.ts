@@ -14,6 +14,7 @@ import type { CallOptions, JournalOptions } from '../../schemas/imodel.ts';
 import type { LiveState } from '../../schemas/live-state.ts';
 import type { PriceTable } from '../../schemas/prices.ts';
 import type { ControlRequest } from '../../schemas/wire.ts';
+import type { Bus } from '../bus/bus.ts';
 import type { Endpoint, Fields, UpstreamNote } from '../endpoints/endpoint.ts';
 import { IModelError, toFailure } from '../errors.ts';
 import { auditFile } from '../hooks/audit-sinks.ts';
@@ -29,6 +30,7 @@ import { EndpointStanding } from './endpoint-standing.ts';
 import { Executor, type ExecutorObserver } from './executor.ts';
 import type { FallbackPolicy } from './fallback.ts';
 import { defaultJournalSize, Journal } from './journal.ts';
+import { journalSink, journalStream } from './journal-place.ts';
 import { JournalWriter } from './journal-writer.ts';
 import { LiveActor } from './live-actor.ts';
 import { readLiveCall, writeLiveCall, writeRequest } from './live-calls.ts';
@@ -84,6 +86,9 @@ export class LiveModel implements CallOwner, ExecutorObserver {
   readonly events: ModelEvents;
   /** What its actor hears, written down; null where nothing is. */
   readonly journal: Journal | null;
+  /** The stream that its journal is to go to once it is served; null where there is none, or it does already. */
+  #journalStream: string | null;
+  #hasJournalPlace: boolean;
   /** How the endpoint stands with its upstream. */
   readonly standing = new EndpointStanding();
   /** Hears of attempts and ends before anybody else; null for most models. */
@@ -132,10 +137,27 @@ export class LiveModel implements CallOwner, ExecutorObserver {
       { turned: (before, regions) => this.events.turn(before, regions), failed: (error) => this.#fail(error) },
     );
     executor.reportTo(this.actor.send);
-    const { file } = options.journal ?? {};
+    const { file, stream = null } = options.journal ?? {};
+    this.#journalStream = stream;
+    this.#hasJournalPlace = file !== undefined || stream !== null;
     if (file === undefined) this.journal?.snapshot();
     else this.journal?.attach(new JournalWriter(auditFile(file)));
     this.#tell({ type: 'model.start' });
+  }
+
+  /** Writes the journal to a place, unless it has one of its own or there is none; see `journalSink`. */
+  writeJournal(place: string, bus: Bus): void {
+    if (this.#hasJournalPlace) return;
+    this.#hasJournalPlace = true;
+    this.journal?.attach(new JournalWriter(journalSink(place, this.id, bus)));
+  }
+
+  /** Writes the journal to the stream that its options name, if they do, once. @throws IModelError `config` on a bus without a server. */
+  streamJournal(bus: Bus): void {
+    const stream = this.#journalStream;
+    if (stream === null) return;
+    this.journal?.attach(new JournalWriter(journalStream(stream, this.id, bus)));
+    this.#journalStream = null;
   }
 
   /** What the regions of the machine say. */

@@ -25,6 +25,8 @@ export interface RuntimeConfig {
   readonly state?: string | undefined;
   /** Seconds between two snapshots of them. @defaultValue 5 */
   readonly stateInterval?: number | undefined;
+  /** Where the journals go of iModels that name no place of their own: a folder, `stream`, or `stream:` and the name of a JetStream stream. @defaultValue memory only */
+  readonly journal?: string | undefined;
   /** How `startGateway` and `imodel serve` open the HTTP front door; a runtime alone opens none. */
   readonly gateway?: GatewayConfig | undefined;
   /** Seconds that running calls have in {@link Runtime.close} with `drain`. @defaultValue 30 */
@@ -66,7 +68,7 @@ export interface Runtime extends AsyncDisposable {
    * - one of which only a limit has changed takes that on, for calls that wait too;
    * - any other change makes another iModel of the same id, for new calls; the one before works off those that it has. Where both ask the same
    *   upstream its calls go first, and what it has used of the limits is used;
-   * - `nats`, `state` and `stateInterval` hold for as long as the runtime lives.
+   * - `nats`, `state`, `stateInterval` and `journal` hold for as long as the runtime lives.
    *
    * An iModel that is paused stays so; calls that wait in one that goes meanwhile end with `closed`.
    *
@@ -114,6 +116,7 @@ export async function createRuntime(config: RuntimeConfig, options: RuntimeOptio
     if (settings.state !== undefined) states = await HostedStates.open(settings.state, bus, settings, options);
     const kept = new Map([...given, ...((await states?.read(models.values())) ?? [])]);
     for (const model of models.values()) {
+      if (settings.journal !== undefined) model.live.writeJournal(settings.journal, bus);
       const dict = kept.get(model.id);
       if (dict !== undefined) model.restore(dict);
       states?.keep(model);

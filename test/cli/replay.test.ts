@@ -1,9 +1,11 @@
 import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { beforeAll, describe, expect, it } from 'vitest';
+import { beforeAll, describe, expect, inject, it } from 'vitest';
 import { iModel } from '../../src/imodel.ts';
+import { connect } from '../../src/runtime/remote-model.ts';
 import { VirtualClock } from '../../src/testing/virtual-clock.ts';
-import { folder, jsonLines, runProgram } from './program.ts';
+import { connectTestBus, uniqueId } from '../integration/connect-test-bus.ts';
+import { folder, jsonLines, runProgram, startProgram } from './program.ts';
 
 const file = join(folder, 'gpt.jsonl');
 
@@ -86,6 +88,40 @@ describe('imodel replay', () => {
     const { code, stdout } = await runProgram(['explain', file, 'fourth', '--json']);
     expect([code, jsonLines(stdout)[0]]).toMatchObject([2, { failure: { code: 'config', field: 'call' } }]);
   });
+});
+
+describe('imodel serve --journal', () => {
+  it('writes what its iModels hear to a folder or a stream, where it is read again', async () => {
+    const nats = ['--nats', inject('natsUrl')];
+    const id = uniqueId();
+    const bus = await connectTestBus();
+    const stream = `journal-${id}`;
+    const places: [string, readonly string[]][] = [
+      [join(folder, id), [join(folder, id, `${id}.jsonl`)]],
+      [`stream:${stream}`, [`stream:${stream}`, ...nats]],
+    ];
+    for (const [place, source] of places) {
+      const host = startProgram(['serve', '--model', 'scripted/echo', '--id', id, '--journal', place, ...nats]);
+      await host.until(/ready/);
+      for (const callId of ['a', 'b']) await connect(bus).model(id).invoke('a secret', { callId });
+      host.child.kill('SIGTERM');
+      expect((await host.ended).code).toBe(0);
+      const states = jsonLines((await runProgram(['replay', ...source, '--json'])).stdout);
+      expect(states.at(-1)).toMatchObject({ mode: 'closed', counters: { submitted: 2, completed: 2 } });
+      const [explanation] = jsonLines((await runProgram(['explain', ...source, 'b', '--id', id, '--json'])).stdout);
+      expect(explanation).toMatchObject({ call_id: 'b', model_id: id, status: 'completed' });
+    }
+    const missing = await runProgram(['replay', `stream:nowhere-${id}`, ...nats]);
+    expect(missing).toMatchObject({ code: 2, stderr: expect.stringContaining(`Cannot read the stream nowhere-${id}`) });
+    const serverless = await runProgram(['serve', '--model', 'scripted/echo', '--journal', 'stream']);
+    expect(serverless).toMatchObject({
+      code: 2,
+      stderr: expect.stringContaining('Expected a NATS server for the journal of demo'),
+    });
+    const { jetstreamManager } = await import('@nats-io/jetstream');
+    await (await jetstreamManager(bus.connection)).streams.delete(stream);
+    await bus.close();
+  }, 60_000);
 });
 
 describe('imodel explain', () => {

@@ -87,7 +87,8 @@ export class CallRow implements QueueEntry<CallRow> {
   readonly caller: string;
   readonly priority: number;
   readonly weight: number;
-  readonly tokens: number;
+  /** Changed when a limit for tokens is set while it waits. */
+  tokens: number;
   readonly streaming: boolean;
   readonly handle: unknown;
   /** Null for a call that has all the time in the world. */

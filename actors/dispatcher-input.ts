@@ -33,6 +33,8 @@ export interface ResiliencePolicy {
 export interface DispatcherEffects {
   /** Begin an attempt of this call. It must lead to exactly one `call.settle`. */
   start(row: CallRow): void;
+  /** How many tokens this call will need; asked when tokens come to be limited while it waits. @defaultValue what is known stays */
+  estimate?(row: CallRow): number;
   /** This attempt has failed and another follows after a delay. */
   retrying(row: CallRow, failure: Failure, delayMs: number): void;
   /**

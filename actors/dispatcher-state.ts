@@ -115,7 +115,7 @@ function restoreRun(row: CallRow, written: NonNullable<CallRowState['run']>): Ca
   run.verdict = written.verdict ?? null;
   if (written.grant !== undefined) {
     const { tokens, sent_at: sentAt = -1, expires_at: dueAt = Number.POSITIVE_INFINITY } = written.grant;
-    run.grant = { tokens, sentAt, dueAt, heapIndex: -1 };
+    run.grant = { requests: 1, tokens, sentAt, dueAt, heapIndex: -1 };
   }
   if (written.retry !== undefined) {
     run.retry = { row, isDue: written.retry.is_due, dueAt: written.retry.due_at, heapIndex: -1 };

@@ -199,10 +199,7 @@ export class Dispatcher {
         this.#interrupt();
         break;
       case 'limits.set':
-        this.#limits = { ...this.#limits, ...event.limits };
-        this.#window.limits = this.#limits.window;
-        this.#refuseTooLarge();
-        this.#pump();
+        this.#change(event.limits);
         break;
       case 'limits.inherit':
         this.#window.restore(event.window, [], this.#now);
@@ -310,10 +307,29 @@ export class Dispatcher {
     return limit === null || tokens <= limit ? null : tooLargeFailure(tokens, limit);
   }
 
-  /** A lowered limit must not leave a call at the head of the queue that can never start, and all others behind it. */
+  /** Takes on other limits, for calls that wait too. */
+  #change(limits: Partial<DispatcherLimits>): void {
+    const countedTokens = this.#limits.window.tokens !== null;
+    this.#limits = { ...this.#limits, ...limits };
+    this.#window.change(this.#limits.window, this.#now);
+    if (!countedTokens && this.#limits.window.tokens !== null) this.#estimateAll();
+    this.#refuseTooLarge();
+    this.#pump();
+  }
+
+  /** Calls that came while tokens were not limited were not estimated. */
+  #estimateAll(): void {
+    for (const row of this.#live) {
+      if (!waitsForUnits(row)) continue;
+      const tokens = this.#noted(this.#effects.estimate?.(row) ?? -1);
+      if (tokens >= 0) row.tokens = tokens;
+    }
+  }
+
+  /** A lowered limit must not leave a call in the first place that can never start, and all others behind it. */
   #refuseTooLarge(): void {
-    for (const row of [...this.#waiting]) {
-      const tooLarge = this.#tooLarge(row);
+    for (const row of [...this.#live]) {
+      const tooLarge = waitsForUnits(row) ? this.#tooLarge(row) : null;
       if (tooLarge !== null) this.#end(row, tooLarge);
     }
   }
@@ -378,7 +394,7 @@ export class Dispatcher {
   /** Sends a call that has its slot. */
   #attempt(row: CallRow, run: CallRun, now: number): void {
     row.state = stepCall(row.state, 'call.dispatch');
-    run.grant = this.#window.take(row.tokens);
+    run.grant = this.#window.take(row.tokens, now);
     run.isProbe = this.#cooling.started(row.tokens, now);
     run.attempts += 1;
     if (run.attempts > 1) this.#counters.retried += 1;
@@ -438,8 +454,11 @@ export class Dispatcher {
     if (run.grant !== null) {
       // A request that was never written still counts: units are not given back once a call was dispatched.
       this.#window.sent(run.grant, now);
-      // What a stand-in used is on its own account.
-      if (tokens !== null && !run.isRescued) this.#window.settle(run.grant, tokens);
+    }
+    // What a stand-in used is on its own account.
+    if (tokens !== null && !run.isRescued) {
+      if (run.grant === null) this.#window.spend(tokens, now);
+      else this.#window.settle(run.grant, tokens);
     }
     if (failure !== null && !run.isRescued) this.#heed(failure, run.isProbe, now);
     if (run.isProbe) this.#resolveProbe(run, failure === null);
@@ -473,6 +492,8 @@ export class Dispatcher {
   #backOff(row: CallRow, run: CallRun, failure: Failure, now: number): boolean {
     const delayMs = retryDelayMs(this.#resilience.retry, failure, run.attempts, this.#random);
     if (delayMs === null || now + delayMs >= row.deadlineAt || this.#refusing) return false;
+    // The limit was lowered while it ran: it would never have its turn, and all others with it.
+    if (this.#tooLarge(row) !== null) return false;
     this.#wait(row, run, now + delayMs);
     this.#effects.retrying(row, failure, delayMs);
     return true;
@@ -595,6 +616,11 @@ export class Dispatcher {
     const coolAt = blocked === 'cooling' ? this.#coolAt : Number.POSITIVE_INFINITY;
     this.#alarm.set(Math.min(this.#deadlines.nextAt, this.#backingOff.nextAt, rateAt, coolAt));
   }
+}
+
+/** Whether a call waits for its first attempt or for another one. */
+function waitsForUnits({ run }: CallRow): boolean {
+  return run === null || run.retry !== null;
 }
 
 /** Whether the latest attempt of a call was sent, and nothing was heard of it yet. */

@@ -65,7 +65,8 @@ export const modelMachine = setup({
           on: { 'model.resume': 'running', 'model.drain': 'draining', 'model.close': 'closing' },
         },
         draining: {
-          entry: 'refuseCalls',
+          // What began before a pause must be able to make its further attempts, or it would never end.
+          entry: ['refuseCalls', 'openGate'],
           on: { 'model.close': 'closing', 'dispatcher.idle': 'closed' },
         },
         closing: {

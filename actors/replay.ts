@@ -195,6 +195,10 @@ export class Replay {
       effects: {
         start: (row) => this.#observer.started?.(row),
         stop: () => {},
+        estimate: () => {
+          const answer = this.#answer();
+          return typeof answer === 'number' ? answer : -1;
+        },
         retrying: (row, failure, delayMs) => this.#observer.retrying?.(row, failure, delayMs),
         rescue: (row, failure) => {
           const isRescued = this.#answer() === true;

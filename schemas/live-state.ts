@@ -96,8 +96,10 @@ export type LaneState = z.infer<typeof laneState>;
 
 /** How much of the rate limit is used. */
 export const windowState = z.strictObject({
-  /** Units that no call holds any more, as `[expires_at, tokens]`: each is one request. */
-  used: z.array(z.tuple([instant, amount], 'an expiry and its tokens')),
+  /** Units that no call holds any more, as `[expires_at, tokens]` for one request, or with their number. */
+  used: z.array(z.tuple([instant, amount, count.optional()], 'an expiry, its tokens, and for how many requests')),
+  /** What was used while nothing was limited, as `[until, requests, tokens]`. @defaultValue nothing */
+  recent: z.array(z.tuple([instant, count, amount], 'an end, its requests and its tokens')).optional(),
   /** How soon the quickest replies begin, in milliseconds. */
   quickest_reply_ms: amount,
   /** The quickest of the present period, and when that ends; null before its first. */

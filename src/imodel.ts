@@ -356,7 +356,10 @@ export class iModel implements AsyncDisposable {
   invoke(request: Fields | ApiCalling = {}, options: CallOptions = {}): Promise<ApiCalling> {
     try {
       const settings = checkedCallOptions(options);
-      if (request instanceof ApiCalling) return runCall(this.#live, request, settings);
+      if (request instanceof ApiCalling) {
+        this.#refuseForeign(request);
+        return runCall(this.#live, request, settings);
+      }
       refuseNoRequest(request);
       this.#refuseUsedId(settings.callId);
       const own = withoutField(request, 'stream');
@@ -381,6 +384,7 @@ export class iModel implements AsyncDisposable {
     let call: ApiCalling;
     if (request instanceof ApiCalling) {
       call = request;
+      this.#refuseForeign(call);
       if (call.row !== null) {
         throw IModelError.of('conflict', `Call ${call.id} was started before`, { callId: call.id });
       }
@@ -470,6 +474,14 @@ export class iModel implements AsyncDisposable {
   #resumeSession(sessionId: string): void {
     if (this.endpoint.sessionId === undefined) this.providerMetadata.session_id = sessionId;
     else this.endpoint.sessionId = sessionId;
+  }
+
+  /** Its payload is in the terms of another endpoint, and its maker would be asked to cancel it. */
+  #refuseForeign(call: ApiCalling): void {
+    if (call.row !== null || call.isOwnedBy(this.#live)) return;
+    throw IModelError.of('invalid_request', `Call ${call.id} was made by another iModel, which must run it`, {
+      path: 'request',
+    });
   }
 
   #refuseUsedId(callId: string | undefined): void {

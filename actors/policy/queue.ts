@@ -175,6 +175,8 @@ function worth<T>({ lane, weight }: CallerLine<T>): number {
 function turnOf<T extends QueueEntry<T>>(lane: Lane<T>): CallerLine<T> {
   let line = lane.turn as CallerLine<T>;
   while (line.deficit < line.head.cost) {
+    // An entry may have become dearer since it was pushed.
+    lane.quantum = Math.max(lane.quantum, line.head.cost);
     line = line.nextLine;
     line.deficit += worth(line);
   }
@@ -230,6 +232,8 @@ function leave<T extends QueueEntry<T>>(line: CallerLine<T>): void {
   lane.lines.delete(line.caller);
   if (line.nextLine === line) {
     lane.turn = null;
+    // One dear entry shall not make the turns of all who come later long.
+    lane.quantum = 0;
     return;
   }
   line.previousLine.nextLine = line.nextLine;

@@ -1,5 +1,6 @@
 import type { WindowState } from '../../schemas/live-state.ts';
 import { type Due, DueHeap } from './heap.ts';
+import { RecentUse } from './recent-use.ts';
 
 /** The limits of one rolling window. */
 export interface WindowLimits {
@@ -15,6 +16,8 @@ export interface WindowLimits {
 
 /** Units that one attempt holds. Held from dispatch; its window starts when the request was written. */
 export interface Grant extends Due {
+  /** One for what is granted here; what was used before there was a limit is held together. */
+  readonly requests: number;
   tokens: number;
   /** When the request was written, epoch milliseconds; -1 while it was not. */
   sentAt: number;
@@ -44,6 +47,8 @@ export class RollingWindow {
   readonly #quickest = new QuickestReply();
   /** Grants whose window runs, by the time it ends. Held grants are counted but not in here. */
   readonly #expiring = new DueHeap<Grant>();
+  /** What was used while nothing was limited. */
+  readonly #recent = new RecentUse();
 
   constructor(limits: WindowLimits) {
     this.#limits = limits;
@@ -53,9 +58,13 @@ export class RollingWindow {
     return this.#limits;
   }
 
-  /** Changes the limits from now on; grants that run keep the expiry they have. */
-  set limits(limits: WindowLimits) {
+  /** Changes the limits from now on, also for what was used while there were none; grants that run keep the expiry they have. */
+  change(limits: WindowLimits, now: number): void {
     this.#limits = limits;
+    if (!this.#isLimited) return;
+    const { lengthMs, marginMs } = limits;
+    for (const { endsAt, requests, tokens } of this.#recent.take(now, lengthMs + marginMs))
+      this.#hold(requests, tokens, endsAt + lengthMs + marginMs);
   }
 
   /** Requests counted now, those not yet written included. */
@@ -79,16 +88,28 @@ export class RollingWindow {
     const { requests: maxRequests, tokens: maxTokens } = this.#limits;
     return (
       (maxRequests === null || this.#requests < maxRequests) &&
-      (maxTokens === null || tokens === 0 || this.#tokens + tokens <= maxTokens)
+      (maxTokens === null || this.#tokens + tokens <= maxTokens)
     );
   }
 
-  /** Takes one request and its tokens, both at once. The caller has asked {@link fits}. Null where nothing is limited, and so nothing counted. */
-  take(tokens: number): Grant | null {
-    if (this.#limits.requests === null && this.#limits.tokens === null) return null;
+  /** Takes one request and its tokens, both at once. The caller has asked {@link fits}. Null where nothing is limited: then it is counted roughly. */
+  take(tokens: number, now: number): Grant | null {
+    if (!this.#isLimited) {
+      // Its tokens are counted when they are known.
+      this.#recent.count(1, 0, now, this.#limits.lengthMs);
+      return null;
+    }
     this.#requests += 1;
     this.#tokens += tokens;
-    return { tokens, sentAt: -1, dueAt: Number.POSITIVE_INFINITY, heapIndex: -1 };
+    return { requests: 1, tokens, sentAt: -1, dueAt: Number.POSITIVE_INFINITY, heapIndex: -1 };
+  }
+
+  /** Counts the tokens of a request that was sent without a grant. */
+  spend(tokens: number, now: number): void {
+    if (!isAmount(tokens)) return;
+    const { lengthMs, marginMs } = this.#limits;
+    if (this.#isLimited) this.#hold(0, tokens, now + lengthMs + marginMs);
+    else this.#recent.count(0, tokens, now, lengthMs);
   }
 
   /** Gives back the units of a request that was never written. */
@@ -114,9 +135,9 @@ export class RollingWindow {
     this.#expiring.move(grant, this.#isPrompt ? Math.min(latest, at + lengthMs + marginMs * driftShare) : latest);
   }
 
-  /** Replaces the reserved tokens by what was really used, as long as the grant counts. */
+  /** Replaces the reserved tokens by what was really used, as long as the grant counts. What is no amount changes nothing. */
   settle(grant: Grant, tokens: number): void {
-    if (grant.heapIndex < 0) return;
+    if (grant.heapIndex < 0 || !isAmount(tokens)) return;
     this.#tokens += tokens - grant.tokens;
     grant.tokens = tokens;
   }
@@ -125,7 +146,7 @@ export class RollingWindow {
   expire(now: number): void {
     for (let grant = this.#expiring.peek(); grant !== undefined && grant.dueAt <= now; grant = this.#expiring.peek()) {
       this.#expiring.remove(grant);
-      this.#requests -= 1;
+      this.#requests -= grant.requests;
       this.#tokens -= grant.tokens;
     }
   }
@@ -133,14 +154,16 @@ export class RollingWindow {
   /** Forgets what has been written so far; requests on their way to the upstream still count. */
   reset(): void {
     this.expire(Number.POSITIVE_INFINITY);
+    this.#recent.forget();
   }
 
   /** The window as plain data, but for the grants that running calls hold. */
   write(held: ReadonlySet<Grant>): WindowState {
-    const used: [number, number][] = [];
-    for (const grant of this.#expiring) if (!held.has(grant)) used.push([grant.dueAt, grant.tokens]);
+    const used: WindowState['used'] = [];
+    for (const grant of this.#expiring) if (!held.has(grant)) used.push(writeGrant(grant));
     used.sort((one, other) => one[0] - other[0] || one[1] - other[1]);
-    return { used, ...this.#quickest.write() };
+    const recent = this.#recent.write();
+    return { used, ...(recent.length === 0 ? {} : { recent }), ...this.#quickest.write() };
   }
 
   /**
@@ -152,13 +175,25 @@ export class RollingWindow {
   restore(state: WindowState, held: Iterable<Grant>, now: number): void {
     this.#quickest.restore(state);
     const latest = now + longestUseMs(this.#limits);
-    const count = (grant: Grant): void => {
-      this.#requests += 1;
+    for (const [dueAt, tokens, requests = 1] of state.used) this.#hold(requests, tokens, Math.min(dueAt, latest));
+    for (const grant of held) {
+      this.#requests += grant.requests;
       this.#tokens += grant.tokens;
       if (grant.sentAt >= 0) this.#expiring.move(grant, Math.min(grant.dueAt, latest));
-    };
-    for (const [dueAt, tokens] of state.used) count({ tokens, sentAt: 0, dueAt, heapIndex: -1 });
-    for (const grant of held) count(grant);
+    }
+    this.#recent.restore(state.recent ?? [], now, this.#limits.lengthMs);
+    this.change(this.#limits, now);
+  }
+
+  get #isLimited(): boolean {
+    return this.#limits.requests !== null || this.#limits.tokens !== null;
+  }
+
+  /** Counts what no call holds any more until it expires. */
+  #hold(requests: number, tokens: number, dueAt: number): void {
+    this.#requests += requests;
+    this.#tokens += tokens;
+    this.#expiring.push({ requests, tokens, sentAt: 0, dueAt, heapIndex: -1 });
   }
 
   get #isPrompt(): boolean {
@@ -170,6 +205,15 @@ export class RollingWindow {
     const { lengthMs, marginMs } = this.#limits;
     return sentAt + lengthMs + marginMs + (this.#isPrompt ? holdMs(this.#limits) : 0);
   }
+}
+
+function writeGrant({ dueAt, tokens, requests }: Grant): WindowState['used'][number] {
+  return requests === 1 ? [dueAt, tokens] : [dueAt, tokens, requests];
+}
+
+/** An endpoint of somebody else's may report what is none; once added, it could never be taken away again. */
+function isAmount(tokens: number): boolean {
+  return tokens >= 0 && tokens < Number.POSITIVE_INFINITY;
 }
 
 /** How long a unit counts at most after its request was written. */

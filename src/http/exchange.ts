@@ -76,6 +76,8 @@ export interface HttpRequest {
 
 /** How long a server may keep a body open after its reader had enough; then the socket is closed instead of being kept. */
 const drainLimitMs = 1_000;
+/** A longer one would fire at once. */
+const longestTimerMs = 2 ** 31 - 1;
 const defaultHeadersTimeoutMs = 600_000;
 const defaultIdleTimeoutMs = 120_000;
 const defaultMaxBodyBytes = 128 * 1_024 * 1_024;
@@ -253,7 +255,7 @@ export class Exchange implements Dispatcher.DispatchHandler, Flow {
     }
     clearTimeout(this.#timer ?? undefined);
     this.#limitMs = limitMs;
-    this.#timer = setTimeout(timeOut, limitMs, this);
+    this.#timer = setTimeout(timeOut, Math.min(limitMs, longestTimerMs), this);
   }
 
   /** A limit passed. */

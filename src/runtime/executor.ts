@@ -101,6 +101,10 @@ export class Executor implements DispatcherEffects {
     );
   }
 
+  estimate(row: CallRow): number {
+    return estimateOf(this.#options.endpoint, callOf(row));
+  }
+
   ending(row: CallRow, event: CallVerdict['event'], failure: Failure | null): boolean {
     const call = callOf(row);
     const { hooks } = call;
@@ -229,6 +233,16 @@ export class Executor implements DispatcherEffects {
       callOf(row).own?.give();
       this.#send({ type: 'call.withhold', row });
     } else this.#send({ type: 'call.settle', row, failure, tokens, isDelivered: running.isDelivered });
+  }
+}
+
+/** How many tokens a call will need. What an endpoint of somebody else's answers instead of a number counts as 0. */
+export function estimateOf(endpoint: Endpoint, { payload }: ApiCalling): number {
+  try {
+    const tokens = endpoint.estimateTokens(payload);
+    return Number.isNaN(tokens) ? 0 : Math.max(tokens, 0);
+  } catch {
+    return 0;
   }
 }
 

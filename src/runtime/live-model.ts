@@ -27,7 +27,7 @@ import { costOf } from '../tokens/prices.ts';
 import { ApiCalling, type CallOwner, type PreparedRequest } from './api-calling.ts';
 import type { Caching } from './caching.ts';
 import { EndpointStanding } from './endpoint-standing.ts';
-import { Executor, type ExecutorObserver } from './executor.ts';
+import { Executor, type ExecutorObserver, estimateOf } from './executor.ts';
 import type { FallbackPolicy } from './fallback.ts';
 import { defaultJournalSize, Journal } from './journal.ts';
 import { journalSink, journalStream } from './journal-place.ts';
@@ -237,7 +237,7 @@ export class LiveModel implements CallOwner, ExecutorObserver {
       id: call.id,
       handle: call,
       streaming: call.sink !== null,
-      tokens: countsTokens ? this.endpoint.estimateTokens(call.payload) : 0,
+      tokens: countsTokens ? estimateOf(this.endpoint, call) : 0,
       caller: options.caller,
       priority: options.priority,
       weight: options.weight,

@@ -46,7 +46,7 @@ export function applyLog(state: LiveState, log: readonly LogEntry[], useMs: numb
   if (log.length === 0) return state;
   const known = new Map(state.calls.map((call) => [call.id, call]));
   const open = new Map<string, OpenAttempt>();
-  const used: [number, number][] = [...state.window.used];
+  const used = [...state.window.used];
   /** An attempt was written at the latest when something came after it. */
   const settle = (id: string, at: number): void => {
     const grant = open.has(id)

@@ -29,6 +29,8 @@ export class DispatcherBench {
   readonly clock = new VirtualClock();
   /** Effects in their order: `start a`, `stop a`, `end a completed`. */
   readonly effects: string[] = [];
+  /** Tokens that calls need, by id. */
+  estimates: Readonly<Record<string, number>> = {};
   /** Whether somebody carries on what has failed. */
   rescues = false;
   readonly edges: string[] = [];
@@ -59,6 +61,7 @@ export class DispatcherBench {
             this.starts.push([row.id, this.clock.now()]);
             if (this.writes) this.send({ type: 'call.sent', row });
           },
+          estimate: (row) => this.estimates[row.id] ?? 0,
           stop: (row) => this.effects.push(`stop ${row.id}`),
           retrying: (row, _failure, delayMs) => this.effects.push(`retry ${row.id} in ${delayMs}`),
           rescue: (row) => this.rescues && this.effects.push(`rescue ${row.id}`) > 0,

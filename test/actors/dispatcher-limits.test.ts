@@ -133,6 +133,38 @@ describe('the dispatcher: limits', () => {
     expect(bench.starts.map(([id]) => id)).toEqual(['running', 'small', 'last']);
   });
 
+  it('counts for a limit that is set later what began before it', () => {
+    const bench = new DispatcherBench();
+    for (const id of ['a', 'b', 'c']) bench.submit(id);
+    bench.settle('a', 40);
+    bench.advance(500);
+    bench.send({ type: 'limits.set', limits: { window: limitsOf({ window: { requests: 3, tokens: 50 } }).window } });
+    expect(bench.view).toMatchObject({ usedRequests: 3, usedTokens: 40 });
+    bench.settle('b', 20);
+    expect(bench.view.usedTokens).toBe(60);
+    bench.submit('d');
+    bench.advance(499);
+    expect(bench.starts).toHaveLength(3);
+    bench.advance(1_000);
+    expect(bench.starts.at(-1)?.[0]).toBe('d');
+    expect(bench.view.usedRequests).toBe(1);
+  });
+
+  it('estimates calls that wait when tokens come to be limited', () => {
+    const bench = new DispatcherBench({ concurrency: 1 });
+    bench.estimates = { large: 60, small: 20, next: 20 };
+    for (const id of ['running', 'large', 'small', 'next']) bench.submit(id);
+    bench.send({
+      type: 'limits.set',
+      limits: { concurrency: null, window: limitsOf({ window: { tokens: 30 } }).window },
+    });
+    expect(bench.failure('large', 'estimate_too_large').tokens).toBe(60);
+    expect(bench.starts.map(([id]) => id)).toEqual(['running', 'small']);
+    expect(bench.view).toMatchObject({ usedTokens: 20, blocked: 'rate' });
+    bench.advance(1_000);
+    expect(bench.starts.at(-1)).toEqual(['next', 1_000]);
+  });
+
   it('forgets what was used when it is reset', () => {
     const bench = new DispatcherBench({ window: { requests: 1 } });
     bench.submit('a');

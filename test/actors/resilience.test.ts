@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import type { ResiliencePolicy } from '../../actors/dispatcher-input.ts';
 import { failureOf } from '../../schemas/failure.ts';
-import { DispatcherBench } from './dispatcher-bench.ts';
+import { DispatcherBench, limitsOf } from './dispatcher-bench.ts';
 
 const retry = {
   maxRetries: 2,
@@ -119,6 +119,22 @@ describe('retries', () => {
     bench.settle('a', null, down);
     expect(bench.effects).toEqual(['start a', 'end a failed']);
     expect(bench.edges).toContain('dispatcher.idle');
+  });
+
+  it.each(['between two attempts', 'during one'])('holds nobody up with a call that became too large %s', (when) => {
+    const bench = make({ window: { tokens: 100 } });
+    const lower = (): void =>
+      bench.send({ type: 'limits.set', limits: { window: limitsOf({ window: { tokens: 50 } }).window } });
+    bench.submit('large', { tokens: 80 });
+    if (when === 'during one') lower();
+    bench.settle('large', 0, down);
+    if (when === 'between two attempts') lower();
+    expect(bench.status('large')).toBe('failed');
+    bench.submit('small', { tokens: 10 });
+    bench.advance(10_000);
+    expect(bench.starts.map(([id]) => id)).toEqual(['large', 'small']);
+    bench.settle('small');
+    bench.expectEmpty();
   });
 
   it('ends those that wait for an attempt when everything is stopped', () => {

@@ -55,6 +55,15 @@ describe('FairQueue', () => {
     expect(drain(fill([...many, ...few]))).toEqual(['a0', 'b0', 'a1', 'b1', 'a2', 'a3', 'a4']);
   });
 
+  it('forgets how dear an entry was once nobody waits, and bears with one that became dearer', () => {
+    const entries = ['a', 'a', 'a', 'b'].map((caller, index) => new Entry(`${caller}${index}`, { caller }));
+    const queue = fill([new Entry('dear', { caller: 'a', cost: 1e12 })]);
+    queue.shift();
+    for (const entry of entries) queue.push(entry);
+    Object.assign(entries[1] as Entry, { cost: 1e12 });
+    expect(drain(queue)).toEqual(['a0', 'b3', 'a1', 'a2']);
+  });
+
   it('shares by cost: a caller of dear calls gets fewer of them', () => {
     const dear = Array.from({ length: 10 }, (_, index) => new Entry(`dear${index}`, { caller: 'dear', cost: 4 }));
     const cheap = Array.from({ length: 40 }, (_, index) => new Entry(`cheap${index}`, { caller: 'cheap' }));

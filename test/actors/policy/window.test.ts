@@ -13,7 +13,7 @@ const limits = (some: Partial<WindowLimits>): WindowLimits => ({
 /** Takes what the caller knows to fit. */
 const take = (window: RollingWindow, tokens: number, now: number): Grant => {
   expect(window.fits(tokens, now)).toBe(true);
-  const grant = window.take(tokens);
+  const grant = window.take(tokens, now);
   if (grant === null) throw new Error('the window has limits, so it must grant');
   return grant;
 };
@@ -124,7 +124,62 @@ describe('RollingWindow', () => {
   });
 
   it('keeps no grants when nothing is limited', () => {
-    expect(new RollingWindow(limits({})).take(7)).toBeNull();
+    expect(new RollingWindow(limits({})).take(5, 0)).toBeNull();
+  });
+
+  it('counts what was used while nothing was limited, by a sixteenth of the window too long at most', () => {
+    const window = new RollingWindow(limits({}));
+    for (let now = 0; now < 3_000; now += 1) window.take(0, now);
+    window.change(limits({ requests: 1_000 }), 3_000);
+    expect(window.usedRequests).toBeGreaterThanOrEqual(1_000);
+    expect(window.usedRequests).toBeLessThanOrEqual(1_063);
+    expect(window.fits(0, 3_000)).toBe(false);
+    for (let now = 3_000; now < 4_000; now += 10) {
+      window.expire(now);
+      expect(window.usedRequests).toBeGreaterThanOrEqual(4_000 - now);
+    }
+    window.expire(4_063);
+    expect(window.usedRequests).toBe(0);
+  });
+
+  it('goes on counting roughly after it was written down, whether or not there is a limit then', () => {
+    const window = new RollingWindow(limits({}));
+    window.take(0, 100);
+    window.spend(30, 100);
+    const written = window.write(new Set());
+    for (const tokens of [null, 40]) {
+      const restored = new RollingWindow(limits({ tokens }));
+      restored.restore(written, [], 200);
+      restored.change(limits({ tokens: 40 }), 200);
+      expect([restored.usedRequests, restored.usedTokens]).toEqual([1, 30]);
+      expect(restored.fits(11, 200)).toBe(false);
+      expect(restored.fits(11, 1_200)).toBe(true);
+    }
+  });
+
+  it.each([Number.NaN, Number.POSITIVE_INFINITY, -5])(
+    'takes no note of %s used tokens, which would count for ever',
+    (tokens) => {
+      const window = new RollingWindow(limits({ tokens: 10 }));
+      const grant = take(window, 4, 0);
+      window.sent(grant, 0);
+      window.settle(grant, tokens);
+      window.spend(tokens, 0);
+      expect(window.usedTokens).toBe(4);
+      window.expire(1_000);
+      expect(window.usedTokens).toBe(0);
+    },
+  );
+
+  it('lets nobody in while more was used than is allowed, whatever they need', () => {
+    const window = new RollingWindow(limits({ tokens: 10 }));
+    const grant = take(window, 0, 0);
+    window.sent(grant, 0);
+    window.settle(grant, 10);
+    expect(window.fits(0, 0)).toBe(true);
+    window.settle(grant, 11);
+    expect(window.fits(0, 999)).toBe(false);
+    expect(window.fits(0, 1_000)).toBe(true);
   });
 
   it('never lets an interval of its length hold more than its limits, wherever it starts', () => {

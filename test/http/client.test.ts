@@ -205,6 +205,12 @@ describe('streams', () => {
 });
 
 describe('limits', () => {
+  it('waits as long as it is told, also where that is longer than a timer can be', async () => {
+    upstream.handle((_request, reply) => void setTimeout(() => reply.json({ ok: true }), 30));
+    const reply = await client.send(post({ headersTimeoutMs: 1e13, idleTimeoutMs: 1e13 }));
+    expect(reply.status).toBe(200);
+  });
+
   it('times out waiting for headers, and closes the socket', async () => {
     upstream.handle(() => {});
     const error = await failureOf(client.send(post({ headersTimeoutMs: 40 })));

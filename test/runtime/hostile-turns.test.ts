@@ -9,7 +9,7 @@ const down = failureOf('unavailable', 'down', {});
 
 describe('a paused model with a call between two attempts', () => {
   it('makes its further attempts when it is drained, and then is closed', async () => {
-    const { model, clock, endpoint } = timedModel();
+    const { model, clock, endpoint } = timedModel({ retry: {} });
     const call = model.createApiCalling({ failure: down });
     const done = model.invoke(call);
     await clock.advance(0);

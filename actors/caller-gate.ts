@@ -127,10 +127,11 @@ export class CallerGate {
   /** Takes on other limits, for requests that wait too. */
   set limits(limits: CallerLimits) {
     this.#limits = limits;
-    this.#requests.limits = startsOf(limits);
-    this.#tokens.limitTo(limits.tokens, limits.windowMs);
-    this.#costs.limitTo(limits.costMicros, limits.costWindowMs);
-    this.#pump(this.#clock.now());
+    const now = this.#clock.now();
+    this.#requests.change(startsOf(limits), now);
+    this.#tokens.limitTo(limits.tokens, limits.windowMs, now);
+    this.#costs.limitTo(limits.costMicros, limits.costWindowMs, now);
+    this.#pump(now);
   }
 
   /** How many wait. */
@@ -243,11 +244,11 @@ export class CallerGate {
 
   #begin(ticket: CallerTicket, now: number): void {
     const { tokens, costMicros } = ticket.estimate;
-    const start = this.#requests.take(0);
+    const start = this.#requests.take(0, now);
     // There is nobody between this limit and its clock.
     if (start !== null) this.#requests.sent(start, now);
-    ticket.tokens = this.#tokens.hold(tokens);
-    ticket.costs = this.#costs.hold(costMicros);
+    ticket.tokens = this.#tokens.hold(tokens, now);
+    ticket.costs = this.#costs.hold(costMicros, now);
     ticket.isRunning = true;
     this.#running += 1;
     ticket.admit();
@@ -337,8 +338,8 @@ class Meter {
     return this.#window.nextExpiryAt;
   }
 
-  limitTo(limit: number | null, lengthMs: number): void {
-    this.#window.limits = amountsOf(limit, lengthMs);
+  limitTo(limit: number | null, lengthMs: number, now: number): void {
+    this.#window.change(amountsOf(limit, lengthMs), now);
   }
 
   view(now: number): LimitView {
@@ -352,8 +353,8 @@ class Meter {
     return this.#window.fits(this.#least(amount), now);
   }
 
-  hold(amount: number): Grant | null {
-    const grant = this.#window.take(amount);
+  hold(amount: number, now: number): Grant | null {
+    const grant = this.#window.take(amount, now);
     if (grant !== null) this.#held += amount;
     return grant;
   }
@@ -369,7 +370,7 @@ class Meter {
       this.#window.settle(this.#latest, this.#latest.tokens + amount);
       return;
     }
-    this.#latest = this.#window.take(amount);
+    this.#latest = this.#window.take(amount, now);
     if (this.#latest !== null) this.#window.sent(this.#latest, endsAt);
   }
 

@@ -1,6 +1,7 @@
 import type { Socket } from 'node:net';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import type { CallOptions } from '../../schemas/imodel.ts';
+import type { ModelState } from '../../schemas/state.ts';
 import { type Admission, enter, waitingName } from '../callers/admission.ts';
 import { estimateUse } from '../callers/estimate.ts';
 import type { Fields } from '../endpoints/endpoint.ts';
@@ -11,6 +12,7 @@ import { callOptionsOf, type HttpCallOptions, optionsAfterWait, refuseHopeless }
 import { type AnswerContext, PlainBody, type Shape, type ShapedRequest, type StreamEncoder } from './dialect.ts';
 import { writeStream } from './event-stream.ts';
 import { EventWriter, type EventWriterTimes } from './event-writer.ts';
+import { refuseOverrides } from './fit.ts';
 import { KeptStream } from './kept-stream.ts';
 import { type KeptStreams, keepMsOf, keptName, serveKept, streamPath } from './kept-streams.ts';
 import { ModelElsewhere } from './model-elsewhere.ts';
@@ -61,7 +63,9 @@ class Exchange {
   /** How long the stream waits for a reader that has gone; null for a call that ends with its connection. */
   readonly #keepMs: number | null;
   readonly #left: AbortSignal | undefined;
-  /** How many calls stood before it when it came. */
+  /** What its iModel did when it came. */
+  readonly #before: ModelState;
+  /** How many calls stood before it then. */
   readonly #position: number;
   #waitedMs = 0;
 
@@ -69,6 +73,8 @@ class Exchange {
     const { request, shape, target, body, settings } = input;
     this.#input = input;
     this.#asked = shape.read(body, target);
+    // Others have said which fields they take.
+    if (target.fields === null) refuseOverrides(this.#asked.request, target);
     this.#options = callOptionsOf(request, settings.queueTimeoutMs);
     const { includeUsage, base64 = false, streaming } = this.#asked;
     this.#context = {
@@ -80,14 +86,15 @@ class Exchange {
     };
     this.#keepMs = streaming ? keepMsOf(request.headers) : null;
     this.#left = this.#keepMs === null ? callerLeft(request.raw.socket) : undefined;
-    const { queue } = target.model.state;
-    this.#position = queue.waiting + queue.outside + (request.caller?.gate.waiting ?? 0);
+    this.#before = target.model.state;
+    const { waiting, outside } = this.#before.queue;
+    this.#position = waiting + outside + (request.caller?.gate.waiting ?? 0);
   }
 
   async answer(): Promise<unknown> {
     const { target, shape, reply } = this.#input;
     // Of others only they know how long a call would wait.
-    if (!(target.model instanceof ModelElsewhere)) refuseHopeless(target.model.state, this.#options);
+    if (!(target.model instanceof ModelElsewhere)) refuseHopeless(this.#before, this.#options);
     if (this.#asked.streaming && shape.openStream !== null) return this.#stream(shape.openStream(this.#context));
     const call = await this.#invoke();
     if (call.failure !== null) throw call.error;

@@ -2,6 +2,7 @@ import { effortLevels } from '../../schemas/requests/agent.ts';
 import { openaiChatRequest } from '../../schemas/requests/openai-chat.ts';
 import type { Fields } from '../endpoints/endpoint.ts';
 import { IModelError, printValue } from '../errors.ts';
+import { isOverride } from '../hooks/overrides.ts';
 import { record } from '../http/vendor-error.ts';
 import { doesChat, type Target } from './target.ts';
 
@@ -41,6 +42,7 @@ export function fitChat(body: Fields, target: Target): Fitted {
   const { family, fields } = target;
   if (!doesChat(target)) throw notAbleTo(target, 'chat');
   const given = Object.entries(body).filter(([name, value]) => !gatewayFields.has(name) && value !== undefined);
+  if (family === 'agent') refuseFiles(body.messages, target);
   const request: Record<string, unknown> = {};
   const dropped: string[] = [];
   const known = family === 'agent' ? agentFields : fields;
@@ -52,6 +54,31 @@ export function fitChat(body: Fields, target: Target): Fitted {
     else if (value !== null) dropped.push(name);
   }
   return { request, dropped };
+}
+
+/** A picture of an agent may be a file where it works. Which files there are is nothing for callers to find out. */
+function refuseFiles(messages: unknown, target: Target): void {
+  for (const message of Array.isArray(messages) ? messages : []) {
+    const content = record(message)?.content;
+    for (const part of Array.isArray(content) ? content : []) {
+      const image = record(part)?.image_url;
+      const url = record(image)?.url ?? image;
+      if (typeof url === 'string' && !/^[a-z][a-z0-9+.-]*:/i.test(url)) {
+        throw refused('image_url', url, target, 'only pictures as data URLs');
+      }
+    }
+  }
+}
+
+/**
+ * Refuses what a request says of its iModel's hooks: they are there to bind callers too.
+ *
+ * @throws IModelError `invalid_request`
+ */
+export function refuseOverrides(request: Fields, target: Target): void {
+  for (const name in request) {
+    if (isOverride(name)) throw refused(name, request[name], target, 'only what builds the iModel may set it');
+  }
 }
 
 /** What a caller may say to an agent: the task. Where it works and what it may do is for the one who built the iModel. */

@@ -50,13 +50,18 @@ for (const [prefix, point] of Object.entries(prefixes)) {
 
 const classFields: ReadonlySet<string> = new Set(['create_event_type', 'createEventType']);
 
+/** Whether a field of a request says something of hooks. */
+export function isOverride(field: string): boolean {
+  return settings.has(field) || classFields.has(field);
+}
+
 /**
  * Takes out of a request what it says of hooks, which no vendor must see. A request that says nothing is returned as it is.
  *
  * @throws IModelError `invalid_request`, naming the field, for a value that is no flag, no time or no object.
  */
 export function takeOverrides(request: Fields): SplitRequest {
-  for (const field in request) if (settings.has(field) || classFields.has(field)) return split(request);
+  for (const field in request) if (isOverride(field)) return split(request);
   return { request, overrides: null };
 }
 

@@ -1,6 +1,8 @@
 import { connect } from 'node:net';
 import { describe, expect, it } from 'vitest';
 import { createKey, hashKey } from '../../src/callers/key.ts';
+import { ScriptedEndpoint } from '../../src/endpoints/scripted.ts';
+import { benchWithScript } from '../endpoints/agents/harness.ts';
 import { chatModel, openGateway, openUpstream, until } from './open-gateway.ts';
 
 const messages = [{ role: 'user', content: 'hello' }];
@@ -195,5 +197,38 @@ describe('whoever means harm', () => {
       const text = await (await post(chat, body)).text();
       expect(text).not.toMatch(/node_modules|\.ts:|\/src\/|at async|sk-upstream|127\.0\.0\.1/);
     }
+  });
+
+  it('finds out nothing about the files of an agent’s machine', async () => {
+    const { endpoint } = benchWithScript('claude', 'exit 0');
+    const { post } = await openGateway({ agent: { endpoint } });
+    for (const url of [
+      'notes.png',
+      '/etc/passwd',
+      '../../etc/passwd',
+      'file:///etc/passwd',
+      'http://127.0.0.1/x.png',
+    ]) {
+      for (const image_url of [url, { url }]) {
+        const content = [{ type: 'image_url', image_url }];
+        const response = await post(chat, { model: 'agent', messages: [{ role: 'user', content }] });
+        expect([url, response.status]).toEqual([url, 400]);
+      }
+      const input = [{ role: 'user', content: [{ type: 'input_image', image_url: url }] }];
+      expect((await post('/v1/responses', { model: 'agent', input })).status).toBe(400);
+    }
+  });
+
+  it('does not switch off the hooks of an iModel that takes any field', async () => {
+    const endpoint = new ScriptedEndpoint({ kwargs: { model: 'any' } });
+    Object.defineProperty(endpoint, 'requestOptions', { value: null });
+    Object.defineProperty(endpoint, 'prepare', { value: (request: object) => ({ ...request }) });
+    const { post } = await openGateway({ m: { endpoint } });
+    for (const field of ['pre_invoke_event_exit_hook', 'preInvokeEventExitHook', 'create_event_type']) {
+      const response = await post(chat, { model: 'm', messages, [field]: false });
+      expect([field, response.status]).toEqual([field, 400]);
+      expect(await response.text()).toContain('only what builds the iModel may set it');
+    }
+    expect((await post(chat, { model: 'm', messages, anything: 1 })).status).toBe(200);
   });
 });

@@ -48,12 +48,13 @@ async function runOnce<R extends AgentRequest>(options: AgentRunOptions<R>, plac
   const { program, request, job } = options;
   const { signal } = job;
   const start = prepareStart(options, place);
-  const { launch, runId, command, environment, cwd, secrets } = start;
+  const { launch, command, environment, cwd, secrets } = start;
   const cliVersion = request.verify_version === true ? await requireVersion(program, { ...start, signal }) : null;
   const session = sessionOf(options, start, cliVersion);
   const output = new AgentOutput(program.createReader(session, request), session, job);
   const end = await runProgram({
-    ...{ file: command[0] ?? '', cwd, env: environment, runId, input: launch.input, signal, secrets, lingerMs },
+    ...{ file: command[0] ?? '', cwd, env: environment, input: launch.input, signal, secrets, lingerMs },
+    folder: place.temporary.path,
     args: [...command.slice(1), ...(request.extra_args ?? []), ...launch.args],
     ...(launch.keepsInput === true ? { keepInput: (stdin: Writable) => session.answerOn(stdin) } : {}),
     deadlineMs: (request.timeout ?? defaultTimeout) * 1_000,

@@ -1,6 +1,4 @@
-import { randomUUID } from 'node:crypto';
 import { childEnvironment, secretsOf } from '../process/environment.ts';
-import { runVariable } from '../process/live.ts';
 import { maskSecrets } from '../process/stderr-tail.ts';
 import type { TemporaryFolder } from '../process/temporary-folder.ts';
 import { findAgent } from './agent-command.ts';
@@ -32,8 +30,6 @@ export interface RunPlace {
 /** A process that is ready to be started. */
 export interface AgentStart {
   readonly launch: Launch;
-  /** Marks its processes. */
-  readonly runId: string;
   /** The program's file, behind what runs it where it does not run by itself. */
   readonly command: readonly string[];
   readonly environment: Readonly<Record<string, string>>;
@@ -53,7 +49,6 @@ export function prepareStart<R extends AgentRequest>(options: StartOptions<R>, p
   const { program, request, hostEnvironment } = options;
   const { workspace, resume, temporary, streaming } = place;
   const apiKey = resolveKey(options.apiKey, hostEnvironment);
-  const runId = randomUUID();
   const launch = program.launch(request, {
     ...{ workspace, resume, temporary, apiKey, hostEnvironment, streaming },
     prompt: buildPrompt(request, resume !== null),
@@ -63,13 +58,13 @@ export function prepareStart<R extends AgentRequest>(options: StartOptions<R>, p
     host: hostEnvironment,
     ...program.environment,
     inheritAll: request.inherit_env === true,
-    extra: { TMPDIR: temporary.folder('tmp'), ...launch.env, ...options.env, [runVariable]: runId },
+    extra: { TMPDIR: temporary.folder('tmp'), ...launch.env, ...options.env },
   });
   const path = findAgent(program, request, hostEnvironment, environment);
   const command = launch.interpreter === undefined ? [path] : [launch.interpreter, path];
   const secrets = [...secretsOf(environment), ...(launch.secrets ?? []), ...(apiKey === null ? [] : [apiKey])];
   const mask = (text: string) => maskSecrets(text, secrets);
-  return { launch, runId, command, environment, cwd: workspace.cwd, secrets, mask };
+  return { launch, command, environment, cwd: workspace.cwd, secrets, mask };
 }
 
 /** A key may be given as the name of the variable that holds it. */

@@ -1,7 +1,5 @@
-import { randomUUID } from 'node:crypto';
 import { toFailure } from '../errors.ts';
 import { programIdentity } from '../process/find-program.ts';
-import { runVariable } from '../process/live.ts';
 import { runProgram } from '../process/run-program.ts';
 import { exitText } from '../process/spawn.ts';
 
@@ -60,11 +58,10 @@ async function ask(
   question: readonly string[],
 ): Promise<VersionProbe> {
   const [file = '', ...args] = [...command, ...question];
-  const runId = randomUUID();
   const lines: string[] = [];
   try {
     const { exit, endedBy, stderr } = await runProgram({
-      ...{ file, args, cwd, env: { ...environment, [runVariable]: runId }, runId, input: '', signal, secrets: [] },
+      ...{ file, args, cwd, env: environment, input: '', folder: null, signal, secrets: [] },
       ...{ deadlineMs: probeTimeoutMs, stallMs: null, killGraceMs: 500, lingerMs: 0, maxLineBytes: 64 * 1024 },
       onStarted: () => {},
       onLine: (line) => {

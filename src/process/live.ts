@@ -1,9 +1,6 @@
-import { descendantsOf, listProcesses, processesWithVariable } from './process-table.ts';
+import { descendantsOf, listProcesses, processesWithVariable, runVariable } from './process-table.ts';
 import { type ChildProgram, sendSignal } from './spawn.ts';
 import { removeTemporaryFolders } from './temporary-folder.ts';
-
-/** Name of the environment variable by which a run's processes are found again, even when they left its process group. */
-export const runVariable = 'LIONAGI_RUN_ID';
 
 interface LiveRun {
   readonly program: ChildProgram;

@@ -1,6 +1,9 @@
 import { execFileSync } from 'node:child_process';
 import { readdirSync, readFileSync } from 'node:fs';
 
+/** Name of the environment variable by which a run's processes are found again, even when they left its process group. */
+export const runVariable = 'LIONAGI_RUN_ID';
+
 /** One process as the operating system lists it. */
 export interface ProcessRow {
   readonly pid: number;

@@ -1,7 +1,10 @@
+import { randomUUID } from 'node:crypto';
 import type { Writable } from 'node:stream';
 import { IModelError } from '../errors.ts';
+import { guard } from './guardian.ts';
 import { LineSplitter } from './lines.ts';
 import { watchUntilGone } from './live.ts';
+import { runVariable } from './process-table.ts';
 import { type ChildProgram, type ProcessExit, type SpawnOptions, spawnProgram } from './spawn.ts';
 import { StderrTail } from './stderr-tail.ts';
 import { terminate } from './terminate.ts';
@@ -11,14 +14,18 @@ import { unlessAborted } from './unless-aborted.ts';
 const stderrTailBytes = 64 * 1024;
 /** How long output may still come after the program's own end: a child of it can hold the pipe open for ever. */
 const drainMs = 1_000;
+/** How long it may come if that child talks without a pause; what the program itself left in the pipe was read long before. */
+const chatterMs = 5_000;
 
 /** Who ended a program: itself, we because it had said all, the caller, one of the two clocks, or a reader that threw. */
 export type EndedBy = 'itself' | 'lingering' | 'abort' | 'deadline' | 'stall';
 
 /** One run of a program that writes lines. */
 export interface ProgramOptions extends SpawnOptions {
-  /** Marks the run's processes: the value of `LIONAGI_RUN_ID` in `env`. */
-  readonly runId: string;
+  /** A folder of the run that must not outlive this process, whatever ends it; null without one. Who made it removes it otherwise. */
+  readonly folder: string | null;
+  /** Marks the run's processes, in a variable that is added to `env`. @defaultValue a new one */
+  readonly runId?: string;
   /** Written to standard input. */
   readonly input: string;
   /** Called after the input was written; receives standard input to write more. Without it, it is closed at once. */
@@ -69,18 +76,21 @@ export interface ProgramEnd {
  */
 export async function runProgram(options: ProgramOptions): Promise<ProgramEnd> {
   if (options.signal.aborted) throw options.signal.reason;
-  const program = await spawnProgram(options);
-  const unwatch = watchUntilGone(program, options.runId);
-  const run = new Run(options, program);
+  const { runId = randomUUID(), folder } = options;
+  const program = await spawnProgram({ ...options, env: { ...options.env, [runVariable]: runId } });
+  const unwatch = watchUntilGone(program, runId);
+  const run = new Run({ ...options, runId }, program);
+  const guardian = guard({ pid: program.pid, runId, folder });
   try {
     return await run.result();
   } finally {
     unwatch();
+    await (await guardian)();
   }
 }
 
 class Run {
-  readonly #options: ProgramOptions;
+  readonly #options: ProgramOptions & { readonly runId: string };
   readonly #program: ChildProgram;
   readonly #splitter: LineSplitter;
   readonly #stderr: StderrTail;
@@ -92,7 +102,7 @@ class Run {
   #lastOutputAt = performance.now();
   #lingerIsSet = false;
 
-  constructor(options: ProgramOptions, program: ChildProgram) {
+  constructor(options: ProgramOptions & { readonly runId: string }, program: ChildProgram) {
     this.#options = options;
     this.#program = program;
     this.#splitter = new LineSplitter(options.maxLineBytes);
@@ -168,8 +178,14 @@ class Run {
     }
     if (!this.#lingerIsSet && this.#options.isSettled()) {
       this.#lingerIsSet = true;
-      this.#after(this.#options.lingerMs, () => this.#stop('lingering'));
+      this.#after(this.#options.lingerMs, () => this.#stopLingering());
     }
+  }
+
+  /** A program may have said its last word and then gone on after all. */
+  #stopLingering(): void {
+    if (this.#options.isSettled()) this.#stop('lingering');
+    else this.#lingerIsSet = false;
   }
 
   #stop(cause: EndedBy): void {
@@ -190,13 +206,14 @@ class Run {
     this.#after(stallMs, look);
   }
 
-  /** After the program's end its pipes may be held open by a child: silence then counts as their end. */
+  /** After the program's end its pipes may be held open by a child: silence then counts as their end, and so does talking on and on. */
   #watchDrain(): void {
     const exitedAt = performance.now();
     const look = () => {
-      const silentMs = performance.now() - Math.max(this.#lastOutputAt, exitedAt);
+      const now = performance.now();
+      const silentMs = now - Math.max(this.#lastOutputAt, exitedAt);
       if (this.#readerIsBusy) this.#after(drainMs, look);
-      else if (silentMs >= drainMs) {
+      else if (silentMs >= drainMs || now - exitedAt >= chatterMs) {
         this.#program.stdout.destroy();
         this.#program.stderr.destroy();
       } else this.#after(drainMs - silentMs, look);

@@ -1,7 +1,7 @@
 import { execFileSync } from 'node:child_process';
 import { accessSync, constants, statSync } from 'node:fs';
 import type { Readable, Writable } from 'node:stream';
-import { IModelError } from '../errors.ts';
+import { IModelError, printValue } from '../errors.ts';
 
 /** How a process ended: one of the two is null. Both are null only where the system told neither. */
 export interface ProcessExit {
@@ -43,10 +43,11 @@ export interface ChildProgram {
  * Starts a program and resolves once the system accepted it.
  *
  * @throws {@link IModelError} `unavailable` with reason `cli_not_found` or `cli_unusable` when the program cannot be started;
- * `invalid_request` when the folder does not exist or the arguments are too long for the system.
+ * `invalid_request` when the folder does not exist, or the arguments hold a NUL or are too long for the system.
  */
 export async function spawnProgram(options: SpawnOptions): Promise<ChildProgram> {
   requireFolder(options.cwd);
+  requireNoNul(options);
   // A hundred modules, which programs without an agent need not load.
   const { execa } = await import('execa');
   const child = execa(options.file, options.args, {
@@ -119,6 +120,19 @@ function requireFolder(path: string): void {
     path: 'repo',
     value: path,
   });
+}
+
+/** No system can hand a NUL to a program in an argument or a variable. */
+function requireNoNul({ file, args, env }: SpawnOptions): void {
+  const value = [file, ...args].find((text) => text.includes('\0'));
+  if (value !== undefined) {
+    const message = `Expected texts without NUL where a program gets them as arguments, got ${printValue(value)}`;
+    throw IModelError.of('invalid_request', message, {});
+  }
+  const name = Object.keys(env).find((key) => env[key]?.includes('\0'));
+  // Its value may be a key.
+  if (name !== undefined)
+    throw IModelError.of('invalid_request', `Expected \`${name}\` to hold no NUL`, { path: name });
 }
 
 function spawnFailure(options: SpawnOptions, problem: unknown): IModelError {

@@ -1,6 +1,12 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { runVariable } from './live.ts';
-import { descendantsOf, isAlive, listProcesses, type ProcessRow, processesWithVariable } from './process-table.ts';
+import {
+  descendantsOf,
+  isAlive,
+  listProcesses,
+  type ProcessRow,
+  processesWithVariable,
+  runVariable,
+} from './process-table.ts';
 import { type ChildProgram, sendSignal } from './spawn.ts';
 
 /** How often survivors are looked for, since a process may have forked between the look and the signal. */
@@ -20,7 +26,8 @@ export async function terminate(program: ChildProgram, runId: string, graceMs: n
   const remember = (rows: readonly ProcessRow[]) => {
     for (const row of rows) known.set(row.pid, row);
   };
-  remember(descendantsOf(program.pid));
+  // Once it was collected, its id may belong to somebody else, and nobody is its child any more.
+  if (program.exit === null) remember(descendantsOf(program.pid));
   if (graceMs > 0) {
     program.signalGroup('SIGTERM');
     const grace = new AbortController();

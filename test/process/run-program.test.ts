@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -36,9 +36,10 @@ function start(script: string, options: Partial<ProgramOptions> & { readonly she
     file: shell === true ? '/bin/sh' : process.execPath,
     args: shell === true ? ['-c', script] : ['-e', script],
     cwd: folder,
-    env: { PATH: process.env.PATH ?? '', LIONAGI_RUN_ID: runId },
+    env: { PATH: process.env.PATH ?? '' },
     runId,
     input: '',
+    folder: null,
     signal: controller.signal,
     deadlineMs: null,
     stallMs: null,
@@ -240,24 +241,70 @@ test('does not signal a group whose leader was collected', async () => {
   kill.mockRestore();
 });
 
-test.each(['SIGTERM', 'SIGINT', 'exit'])('leaves no process when the host ends by %s', async (how) => {
-  const runId = randomUUID();
-  const host = await hostProgram(`
+test('goes on with a program that said its last word and then spoke again', async () => {
+  let settled = false;
+  const { end, lines } = start(
+    'console.log("end"); setTimeout(() => console.log("on"), 100); setTimeout(() => console.log("end"), 600)',
+    {
+      lingerMs: 300,
+      isSettled: () => settled,
+      onLine: (line) => {
+        lines.push(line);
+        settled = line === 'end';
+      },
+    },
+  );
+  expect(await end).toMatchObject({ exit: { code: 0 }, endedBy: 'itself' });
+  expect(lines).toEqual(['end', 'on', 'end']);
+});
+
+test('lets go of a pipe into which a child talks without a pause', async () => {
+  const { end, runId } = start('(while :; do echo .; sleep 0.2; done) & echo done', { shell: true });
+  expect(await end).toMatchObject({ exit: { code: 0 }, endedBy: 'itself' });
+  for (const { pid } of marked(runId)) process.kill(pid, 'SIGKILL');
+}, 20_000);
+
+test.each([
+  ['an argument', { args: ['a\0b'] }],
+  ['a variable', { env: { KEY: 'secret\0' } }],
+])('refuses a NUL in %s before anything is started, and prints no variable', async (_, options) => {
+  const error = await start('', options).end.catch((thrown: unknown) => thrown);
+  expect(IModelError.is(error) && error.code).toBe('invalid_request');
+  expect(String(error)).not.toContain('secret');
+});
+
+test('leaves no guardian when the program has ended', async () => {
+  const { end } = start('console.log(1)');
+  await end;
+  expect(descendantsOf(process.pid).filter(isAlive)).toEqual([]);
+});
+
+test.each(['SIGTERM', 'SIGINT', 'exit', 'SIGKILL'])(
+  'leaves no process and no folder when the host ends by %s',
+  async (how) => {
+    const runId = randomUUID();
+    const host = await hostProgram(`
     import { runProgram } from '../src/process/run-program.js';
+    import { TemporaryFolder } from '../src/process/temporary-folder.js';
+    const temporary = new TemporaryFolder('imodel');
+    temporary.write('key', 'secret');
     void runProgram({
-      file: '/bin/sh', args: ['-c', 'setsid sleep 300 & echo up; exec sleep 301'], cwd: '/', runId: '${runId}',
-      env: { PATH: process.env.PATH, LIONAGI_RUN_ID: '${runId}' }, input: '', signal: new AbortController().signal, deadlineMs: null,
+      file: '/bin/sh', args: ['-c', 'setsid sleep 300 & (setsid sleep 302 &) ; echo up; exec sleep 301'], cwd: '/', runId: '${runId}',
+      env: { PATH: process.env.PATH }, input: '', signal: new AbortController().signal, deadlineMs: null, folder: temporary.path,
       stallMs: null, killGraceMs: 5000, lingerMs: 1000, maxLineBytes: 1000, secrets: [], onStarted() {}, onOversized() {},
       isSettled: () => false,
-      onLine() { process.stdout.write('up'); process.stdin.once('data', () => process.exit(0)); },
+      onLine() { process.stdout.write(temporary.path); process.stdin.once('data', () => process.exit(0)); },
     });`);
-  const run = execa(process.execPath, [host], { reject: false, buffer: false, stdin: 'pipe' });
-  await new Promise((resolve) => run.stdout.once('data', resolve));
-  await vi.waitFor(() => expect(marked(runId)).toHaveLength(2), { timeout: 10_000 });
-  if (how === 'exit') run.stdin.write('go');
-  else run.kill(how as NodeJS.Signals);
-  const result = await run;
-  if (how === 'exit') expect(result.exitCode).toBe(0);
-  else expect(result.signal).toBe(how);
-  await vi.waitFor(() => expect(marked(runId)).toEqual([]), { timeout: 2_000 });
-});
+    const run = execa(process.execPath, [host], { reject: false, buffer: false, stdin: 'pipe' });
+    const path = String(await new Promise((resolve) => run.stdout.once('data', resolve)));
+    expect(existsSync(path)).toBe(true);
+    await vi.waitFor(() => expect(marked(runId)).toHaveLength(3), { timeout: 10_000 });
+    if (how === 'exit') run.stdin.write('go');
+    else run.kill(how as NodeJS.Signals);
+    const result = await run;
+    if (how === 'exit') expect(result.exitCode).toBe(0);
+    else expect(result.signal).toBe(how);
+    await vi.waitFor(() => expect(marked(runId)).toEqual([]), { timeout: 5_000 });
+    await vi.waitFor(() => expect(existsSync(path)).toBe(false), { timeout: 5_000 });
+  },
+);

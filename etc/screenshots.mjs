@@ -64,6 +64,7 @@ try {
   await page.click('.card[data-model=story] .pick');
   await page.locator('tr[data-call=bedtime]').getByText('Watch').click();
   await page.locator('#stream-text', { hasText: 'served in order' }).waitFor();
+  await page.evaluate(() => scrollTo(0, 0));
   await picture(page, 'dashboard-dark');
 
   const phone = await browser.newPage({

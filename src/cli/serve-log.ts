@@ -67,6 +67,7 @@ export function createTextLog(): ServeLog {
   const output = openLineOutput((count) => `${count} lines are missing here: nobody took them`);
   const print = (text: string): void => output.write(withoutKeys(text));
   let width = 0;
+  let lastConnection = '';
   return {
     ready(models, where, door) {
       width = Math.max(...[...models.keys()].map((id) => id.length));
@@ -83,7 +84,10 @@ export function createTextLog(): ServeLog {
       if (told.has(event.type)) print(eventLine(event, width));
     },
     connection({ type, detail }) {
-      print(`bus: ${type.replace('_', ' ')}${detail === undefined ? '' : `, ${detail}`}`);
+      const line = `bus: ${type.replace('_', ' ')}${detail === undefined ? '' : `, ${detail}`}`;
+      // A server that is away is tried again every second or so.
+      if (line !== lastConnection) print(line);
+      lastConnection = line;
     },
     fault(error, subject) {
       const { code, message } = toFailure(error);

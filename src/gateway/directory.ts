@@ -1,4 +1,5 @@
 import type { Bus } from '../bus/bus.ts';
+import { IModelError } from '../errors.ts';
 import { type DiscoveredModel, type DiscoverOptions, discover } from '../runtime/discover.ts';
 import { untilIdle } from '../runtime/handover.ts';
 import { connect } from '../runtime/remote-model.ts';
@@ -12,6 +13,9 @@ const staleMs = 60_000;
 
 /** For a name that is not known the bus is asked again no sooner than this. In milliseconds. */
 const againMs = 1_000;
+
+/** How long a name is looked for, in milliseconds: a bus whose server is away may be away for long. */
+const lookMs = 3_000;
 
 /** The most iModels that are kept; beyond it those with the last ids are left out. */
 const maxModels = 1_000;
@@ -42,8 +46,25 @@ export class Directory {
     return this.#models;
   }
 
-  /** As {@link known}, but with whoever came just now: for a name that nobody known has. */
+  /**
+   * As {@link known}, but with whoever came just now: for a name that nobody known has.
+   *
+   * @throws IModelError `unavailable` when the bus does not answer.
+   */
   async listFor(name: string): Promise<ReadonlyMap<string, ModelElsewhere>> {
+    let timer: NodeJS.Timeout | undefined;
+    const tooLong = new Promise<never>((_resolve, reject) => {
+      const message = 'The bus does not answer: whether another process has this iModel is not known';
+      timer = setTimeout(() => reject(IModelError.of('unavailable', message, { source: 'bus' })), lookMs);
+    });
+    try {
+      return await Promise.race([this.#lookFor(name), tooLong]);
+    } finally {
+      clearTimeout(timer);
+    }
+  }
+
+  async #lookFor(name: string): Promise<ReadonlyMap<string, ModelElsewhere>> {
     if (performance.now() - this.#askedAt > againMs) await this.#ask();
     if (!this.#models.has(name) && (await this.#answers(name))) {
       // Who was asked before it came has not heard of it.

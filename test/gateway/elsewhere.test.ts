@@ -9,6 +9,7 @@ import { type Gateway, startGateway } from '../../src/gateway/gateway.ts';
 import { createRuntime, type Runtime } from '../../src/runtime/runtime.ts';
 import { folder, startProgram } from '../cli/program.ts';
 import { uniqueId } from '../integration/connect-test-bus.ts';
+import { startServer } from '../integration/private-server.ts';
 
 const nats = { servers: inject('natsUrl') };
 const messages = [{ role: 'user' as const, content: 'hello' }];
@@ -218,3 +219,23 @@ it.concurrent('finds who comes and forgets who goes', async () => {
     .toBe(false);
   await bus.close();
 });
+
+it.concurrent('says soon that it cannot know who is there while the server is away, and serves its own', async () => {
+  const server = await startServer();
+  const id = uniqueId();
+  const runtime = await createRuntime({
+    models: { [id]: { model: 'scripted/echo' } },
+    nats: { servers: server.url },
+  });
+  const alone = await startGateway(runtime, { port: 0 });
+  const openai = new OpenAI({ apiKey: 'none', baseURL: `${alone.url}/v1`, maxRetries: 0 });
+  await server.stop();
+  await expect(openai.chat.completions.create({ model: 'stranger', messages })).rejects.toMatchObject({
+    status: 502,
+    message: expect.stringContaining('The bus does not answer'),
+  });
+  const answer = await openai.chat.completions.create({ model: id, messages });
+  expect(answer.choices[0]?.message.content).toBe('hello');
+  await alone.close();
+  await runtime.close();
+}, 30_000);

@@ -3,6 +3,7 @@ import { describe, expect, it, onTestFinished, vi } from 'vitest';
 import { HookRegistry } from '../../src/hooks/registry.ts';
 import { iModel } from '../../src/imodel.ts';
 import type { IModelOptions } from '../../src/imodel-options.ts';
+import { parseConfig } from '../../src/runtime/load-config.ts';
 import type { UpstreamHandler } from '../../src/testing/upstream.ts';
 import { chatModel, openUpstream } from '../gateway/open-gateway.ts';
 import { collectSpans } from './collect-spans.ts';
@@ -280,6 +281,19 @@ describe('the span of a call', () => {
       .filter(({ name }) => name === 'POST')[1]
       ?.spanContext();
     expect(telling.upstream.requests[0]?.headers.traceparent).toBe(`00-${attempt?.traceId}-${attempt?.spanId}-01`);
+  });
+
+  it('is told of content and vendor by files and dicts too', async () => {
+    const { models } = await parseConfig(
+      'models: { gpt: { model: openai/gpt-4.1-mini, trace_content: true, trace_vendor: true } }',
+      'models.yaml',
+    );
+    const model = keep({ ...models.gpt, apiKey: 'sk-upstream' });
+    const dict = model.toDict();
+    expect(dict.options).toEqual({ trace_content: true, trace_vendor: true });
+    const read = iModel.fromDict(dict);
+    onTestFinished(() => read.close());
+    expect([read.toDict().options, read.live.recordsContent]).toEqual([dict.options, true]);
   });
 
   it('costs an application without a tracer nothing: the trace it names is passed on as it is', async () => {

@@ -1,6 +1,7 @@
 import { setMaxListeners } from 'node:events';
 import { writeActor } from '../../actors/actor-state.ts';
-import { stepCall } from '../../actors/call.ts';
+import { isRunning, stepCall } from '../../actors/call.ts';
+import { interruptedFailure } from '../../actors/call-failures.ts';
 import { CallRow, CallRun } from '../../actors/call-row.ts';
 import type { Clock } from '../../actors/clock.ts';
 import type { DispatcherLimits, ResiliencePolicy } from '../../actors/dispatcher-input.ts';
@@ -11,7 +12,7 @@ import type { OwnerEvent } from '../../actors/recorder.ts';
 import type { Usage } from '../../schemas/chunk.ts';
 import { type Failure, failureOf } from '../../schemas/failure.ts';
 import type { CallOptions, JournalOptions } from '../../schemas/imodel.ts';
-import type { LiveState } from '../../schemas/live-state.ts';
+import type { ActorState, LiveState } from '../../schemas/live-state.ts';
 import type { PriceTable } from '../../schemas/prices.ts';
 import type { ControlRequest } from '../../schemas/wire.ts';
 import type { Bus } from '../bus/bus.ts';
@@ -24,6 +25,7 @@ import { environmentWantsContent } from '../telemetry/content.ts';
 import { OwnTime } from '../telemetry/own-time.ts';
 import { namedTrace } from '../telemetry/trace-headers.ts';
 import { costOf } from '../tokens/prices.ts';
+import { ActorRestarts, type LastGood } from './actor-restart.ts';
 import { ApiCalling, type CallOwner, type PreparedRequest } from './api-calling.ts';
 import type { Caching } from './caching.ts';
 import { EndpointStanding } from './endpoint-standing.ts';
@@ -103,8 +105,10 @@ export class LiveModel implements CallOwner, ExecutorObserver {
   readonly #prepare: (request: Fields) => PreparedRequest;
   readonly #prices: PriceTable | null;
   readonly caching: Caching;
-  /** The machine behind it. */
-  readonly actor: LiveActor;
+  #actor: LiveActor;
+  readonly #newActor: (limits: DispatcherLimits) => LiveActor;
+  readonly #restarts = new ActorRestarts();
+  readonly #stop: (row: CallRow, failure: Failure) => void;
   /** Calls whose id their caller chose, and so may ask for. */
   readonly #named = new Map<string, ApiCalling>();
   #closing: Promise<void> | null = null;
@@ -132,11 +136,16 @@ export class LiveModel implements CallOwner, ExecutorObserver {
       isCooling: () => this.actor.dispatcher.isCooling,
     });
     this.journal = options.journal && this.#journal(options.journal, resilience);
-    this.actor = new LiveActor(
-      { limits, resilience, clock, random, effects: executor, journal: this.journal?.recorder ?? null },
-      { turned: (before, regions) => this.events.turn(before, regions), failed: (error) => this.#fail(error) },
-    );
-    executor.reportTo(this.actor.send);
+    this.#stop = (row, failure) => executor.stop(row, failure);
+    this.#newActor = (present) => {
+      const actor = new LiveActor(
+        { limits: present, resilience, clock, random, effects: executor, journal: this.journal?.recorder ?? null },
+        { turned: (before, regions) => this.events.turn(before, regions), failed: (error) => this.#fail(error) },
+      );
+      executor.reportTo(actor.send);
+      return actor;
+    };
+    this.#actor = this.#newActor(limits);
     const { file, stream = null } = options.journal ?? {};
     this.#journalStream = stream;
     this.#hasJournalPlace = file !== undefined || stream !== null;
@@ -158,6 +167,11 @@ export class LiveModel implements CallOwner, ExecutorObserver {
     if (stream === null) return;
     this.journal?.attach(new JournalWriter(journalStream(stream, this.id, bus)));
     this.#journalStream = null;
+  }
+
+  /** The machine behind it. Another one takes its place when it fails. */
+  get actor(): LiveActor {
+    return this.#actor;
   }
 
   /** What the regions of the machine say. */
@@ -259,7 +273,9 @@ export class LiveModel implements CallOwner, ExecutorObserver {
       return;
     }
     if (this.#answeredBefore(call)) return;
-    this.actor.send({ type: 'call.submit', row });
+    const { actor } = this;
+    actor.send({ type: 'call.submit', row });
+    if (actor.fault !== null) this.#abort(call, row, actor.fault);
     if (call.status === 'pending') {
       call.waitReason = this.view().blocked ?? 'turn';
       call.span?.queued(call.waitReason);
@@ -344,6 +360,10 @@ export class LiveModel implements CallOwner, ExecutorObserver {
       return row;
     });
     this.restoredCalls = calls;
+    this.#takeOver(state, rows);
+  }
+
+  #takeOver(state: ActorState, rows: readonly CallRow[]): void {
     this.actor.send({ type: 'calls.restore', restored: { state: { ...state, is_gate_open: false }, rows } });
     this.actor.send({ type: 'calls.interrupt' });
     if (state.life === 'paused') this.control({ action: 'pause' });
@@ -492,11 +512,41 @@ export class LiveModel implements CallOwner, ExecutorObserver {
 
   /** The machine itself failed: a fault of ours. Nothing that waits may wait for ever. */
   #fail(error: unknown): void {
-    const failure = failureOf('internal', `The actor stopped: ${toFailure(error).message}`, {});
-    for (const row of this.actor.dispatcher.rows()) {
-      row.state = stepCall(row.state, 'call.abort');
-      (row.handle as ApiCalling).end(failure, new IModelError(failure, { cause: error }), this.clock.now());
-    }
+    const dead = this.#actor;
+    const rows = [...dead.dispatcher.rows()];
+    const good = this.#restarts.next(this.journal?.entries() ?? [], this.clock.now());
+    if (good !== null) this.#goOn(dead, good, new Map(rows.map((row) => [row.journalNumber, row])));
+    for (const row of rows) this.#abort(row.handle as ApiCalling, row, error);
+  }
+
+  /** Begins another actor where the dead one stood before the event that killed it, with the calls that it had. */
+  #goOn(dead: LiveActor, { state, calls }: LastGood, before: ReadonlyMap<number, CallRow>): void {
+    const rows: CallRow[] = [];
+    const written = state.calls.filter((call, index) => {
+      const old = before.get(calls[index] ?? 0);
+      const handle = old?.handle as ApiCalling | undefined;
+      if (old === undefined || handle === undefined || handle.ended) return false;
+      // What still comes from its endpoint is for a row that has ended; what runs there is of no use any more.
+      if (isRunning(old.state)) this.#stop(old, interruptedFailure());
+      old.state = stepCall(old.state, 'call.abort');
+      const row = restoreRow(call, handle);
+      handle.submitAs(row);
+      rows.push(row);
+      return true;
+    });
+    this.#actor = this.#newActor(dead.dispatcher.limits);
+    this.journal?.snapshot();
+    this.#tell({ type: 'model.start' });
+    this.#takeOver({ ...state, calls: written }, rows);
+    this.begin();
+  }
+
+  /** Ends a call whose actor has failed, unless another one has taken it over. */
+  #abort(call: ApiCalling, row: CallRow, cause: unknown): void {
+    if (call.ended || call.row !== row) return;
+    const failure = failureOf('internal', `The actor stopped: ${toFailure(cause).message}`, {});
+    row.state = stepCall(row.state, 'call.abort');
+    call.end(failure, new IModelError(failure, { cause }), this.clock.now());
   }
 
   #refuse(call: ApiCalling): void {

@@ -3,6 +3,7 @@ import { modelEvent } from '../../schemas/event.ts';
 import { failureOf } from '../../schemas/failure.ts';
 import { modelState } from '../../schemas/state.ts';
 import { iModel } from '../../src/index.ts';
+import { explain } from '../../src/runtime/replay.ts';
 import { VirtualClock } from '../../src/testing/virtual-clock.ts';
 import { readAll, rejection, TimedEndpoint, timedModel } from '../acceptance/timed-endpoint.ts';
 
@@ -134,10 +135,53 @@ describe('a fault of the actor', () => {
     }
   }
 
-  it('ends every call with a typed error, and later ones at once', async () => {
+  it('is mended: another goes on where it stood, with what waited, with what was used of limits, and sends nothing twice', async () => {
     const clock = new BrokenClock();
     const endpoint = new TimedEndpoint(clock);
-    const model = new iModel({ endpoint, clock, concurrencyLimit: 1 });
+    const model = new iModel({ endpoint, clock, concurrencyLimit: 1, limitRequests: 2, interval: 10, windowMargin: 0 });
+    const running = model.invoke({ takesMs: 1_000 }, { callId: 'running' });
+    const waiting = model.invoke({ takesMs: 10 }, { callId: 'waiting' });
+    const last = model.invoke({ takesMs: 10 }, { callId: 'last' });
+    await clock.advance(100);
+    clock.fails = true;
+    model.live.control({ action: 'limits', concurrency_limit: 3 });
+    expect(await running).toMatchObject({ status: 'failed', failure: { code: 'interrupted', retryable: true } });
+    expect(model.state).toMatchObject({ mode: 'busy', running: 1, queue: { waiting: 1 } });
+    await clock.advance(5_000);
+    expect(await waiting).toMatchObject({ status: 'completed' });
+    expect(endpoint.starts).toHaveLength(2);
+    await clock.advance(10_000);
+    expect(await last).toMatchObject({ status: 'completed' });
+    expect(endpoint.starts).toHaveLength(3);
+    expect(model.state.counters).toMatchObject({ submitted: 3, completed: 2, failed: 1 });
+    expect(explain(model.journal, 'running')).toMatchObject({ ended: { by: 'restart' } });
+    await model.close();
+    expect(endpoint.closed).toBe(1);
+  });
+
+  it('that comes again and again ends every call after the third time within a minute', async () => {
+    const clock = new BrokenClock();
+    const model = new iModel({ endpoint: new TimedEndpoint(clock), clock });
+    model.pause();
+    const waiting = rejection(model.invoke({}));
+    const breaks = (): void => {
+      clock.fails = true;
+      model.live.control({ action: 'reset' });
+    };
+    for (let time = 0; time < 3; time += 1) breaks();
+    expect(model.state).toMatchObject({ mode: 'paused', queue: { waiting: 1 } });
+    await clock.advance(60_001);
+    breaks();
+    expect(model.state).toMatchObject({ mode: 'paused', queue: { waiting: 1 } });
+    for (let time = 0; time < 3; time += 1) breaks();
+    expect(await waiting).toMatchObject({ code: 'internal' });
+    await model.close();
+  });
+
+  it('without a journal ends every call with a typed error, and later ones at once', async () => {
+    const clock = new BrokenClock();
+    const endpoint = new TimedEndpoint(clock);
+    const model = new iModel({ endpoint, clock, concurrencyLimit: 1, journal: null });
     const outcomes = [model.invoke({ takesMs: 1_000 }), model.invoke({})].map((outcome) =>
       outcome.catch((error: unknown) => error),
     );

@@ -1,9 +1,13 @@
 import Anthropic from '@anthropic-ai/sdk';
 import OpenAI from 'openai';
-import { describe, expect, it } from 'vitest';
+import { describe, expect, inject, it, onTestFinished } from 'vitest';
 import type { CallerConfig } from '../../schemas/caller.ts';
+import type { Bus } from '../../src/bus/bus.ts';
+import { connectNats } from '../../src/bus/nats.ts';
 import { createKey, hashKey } from '../../src/callers/key.ts';
 import type { IModelOptions } from '../../src/imodel-options.ts';
+import { createRuntime } from '../../src/runtime/runtime.ts';
+import { uniqueId } from '../integration/connect-test-bus.ts';
 import { openGateway, until } from './open-gateway.ts';
 
 const messages = [{ role: 'user' as const, content: 'hello' }];
@@ -17,10 +21,13 @@ async function openKeyed<N extends string>(
   models: Readonly<Record<string, IModelOptions>>,
   callers: Readonly<Record<N, Settings>>,
   config: Parameters<typeof openGateway>[1] = {},
+  bus?: Bus,
 ) {
   const entries = Object.entries<Settings>(callers).map(([name, own]) => [name, createKey(), own] as const);
-  const written = Object.fromEntries(entries.map(([name, key, own]) => [name, { ...own, keyHashes: [hashKey(key)] }]));
-  const open = await openGateway(models, { ...config, callers: written });
+  const written = Object.fromEntries(
+    entries.map(([name, key, own]) => [name, { ...own, keyHashes: [hashKey(key)] }]),
+  ) as Record<N, CallerConfig>;
+  const open = await openGateway(models, { ...config, callers: written }, bus === undefined ? {} : { bus });
   const keys = Object.fromEntries(entries.map(([name, key]) => [name, key])) as Record<N, string>;
   const openai = (name: N | null, key = name === null ? 'sk-nobody' : keys[name]) =>
     new OpenAI({ baseURL: `${open.url}/v1`, apiKey: key, maxRetries: 0 });
@@ -204,7 +211,11 @@ describe('a gateway with callers', () => {
     await call;
     expect(events).toContainEqual(expect.objectContaining({ type: 'post_invocation', caller: 'ci' }));
     const all = JSON.stringify([shown, events, model?.toDict({ state: true })]);
-    for (const secret of [keys.ci, keys.op, ...Object.values(written).flatMap(({ keyHashes }) => keyHashes)]) {
+    for (const secret of [
+      keys.ci,
+      keys.op,
+      ...Object.values<CallerConfig>(written).flatMap(({ keyHashes }) => keyHashes),
+    ]) {
       expect(all).not.toContain(secret.replace('sha256:', ''));
     }
   });
@@ -384,5 +395,81 @@ describe('the limits of a caller', () => {
     await Promise.all(calls);
     const share = order.slice(0, 24).filter((name) => name === 'big').length;
     expect([order.length, share]).toEqual([48, expect.closeTo(18, -0.5)]);
+  });
+});
+
+describe('a change of the configuration', () => {
+  it('lets in and refuses other callers, keeps what was used, and never leaves an open door', async () => {
+    const { gateway, chat, written, get } = await openKeyed(
+      { m: echo },
+      { ci: { limitRequests: 2, interval: 600 }, op: { operator: true } },
+      { host: '0.0.0.0', queueTimeout: 1 },
+    );
+    expect(gateway.hasCallers).toBe(true);
+    await chat('ci');
+    gateway.reload({
+      host: '0.0.0.0',
+      queueTimeout: 1,
+      callers: { ...written, ci: { ...written.ci, limitRequests: 3, interval: 600 } },
+    });
+    await chat('ci');
+    await chat('ci');
+    expect((await refusal(chat('ci'))).status).toBe(429);
+    for (const callers of [undefined, {}]) {
+      expect(() => gateway.reload({ host: '0.0.0.0', callers })).toThrow('no callers are configured');
+    }
+    const shared = { ...written, other: written.op };
+    expect(() => gateway.reload({ host: '0.0.0.0', callers: shared })).toThrow('Expected every key to have one caller');
+    expect((await get('/v1/models', 'op')).status).toBe(200);
+    gateway.reload({ host: '0.0.0.0', callers: { op: written.op } });
+    expect((await refusal(chat('ci'))).status).toBe(401);
+  });
+
+  it('ends the wait of whoever is no caller any more', async () => {
+    const { gateway, chat, written, runtime, get } = await openKeyed(
+      { m: slow },
+      { ci: { concurrencyLimit: 1 }, op: { operator: true } },
+    );
+    const running = refusal(chat('ci', 'm', { 'imodel-call': 'running' }));
+    await until(() => runtime.models.get('m')?.state.running === 1);
+    const waiting = refusal(chat('ci'));
+    const isWaiting = async () =>
+      ((await (await get('/v1/callers', 'op')).json()) as { data: { waiting: number }[] }).data[0];
+    await expect.poll(isWaiting).toMatchObject({ waiting: 1 });
+    gateway.reload({ callers: { op: written.op } });
+    expect((await waiting).status).toBe(401);
+    await get('/v1/imodels/m/calls/running', 'op', 'DELETE');
+    expect((await running).status).toBe(499);
+  });
+});
+
+describe('iModels of another process', () => {
+  it('hear whose call it is and what share it has, and keep one caller from another’s', async () => {
+    const nats = { servers: inject('natsUrl') };
+    const [id, near] = [uniqueId(), uniqueId()];
+    const far = await createRuntime({ models: { [id]: slow } }, { env: {}, bus: await connectNats(nats) });
+    onTestFinished(async () => {
+      await far.close();
+      await far.bus.close();
+    });
+    const bus = await connectNats(nats);
+    onTestFinished(() => bus.close());
+    const { chat, get } = await openKeyed(
+      { [near]: echo },
+      { a: { weight: 7 }, b: {}, c: { models: [near] } },
+      {},
+      bus,
+    );
+    const call = refusal(chat('a', id, { 'imodel-call': 'guessed' }));
+    const live = far.models.get(id)?.live;
+    await until(() => live?.view().running === 1);
+    const [row] = [...(live?.rows() ?? [])];
+    expect([row?.caller, row?.weight]).toEqual(['a', 7]);
+    expect((await refusal(chat('b', id, { 'imodel-call': 'guessed' }))).status).toBe(409);
+    expect((await refusal(chat('c', id))).status).toBe(404);
+    const cancel = async (name: 'a' | 'b') => (await get(`/v1/imodels/${id}/calls/guessed`, name, 'DELETE')).json();
+    expect(await cancel('b')).toMatchObject({ cancelled: false });
+    expect(await cancel('a')).toMatchObject({ cancelled: true });
+    expect((await call).status).toBe(499);
   });
 });

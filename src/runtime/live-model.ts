@@ -447,7 +447,7 @@ export class LiveModel implements CallOwner, ExecutorObserver {
     if (endpoint.isRelay === true) return;
     const { caller = '' } = options;
     const parent = call.trace ?? (isElsewhere ? null : undefined);
-    call.span = CallSpan.begin({ call, modelId, caller, endpoint, content: this.recordsContent, parent });
+    call.span = CallSpan.begin({ call, modelId, caller, endpoint, content: () => this.recordsContent, parent });
     if (call.span !== null) call.trace = call.span.headers;
   }
 

@@ -40,8 +40,8 @@ export interface CallSpanInit {
   readonly modelId: string;
   readonly caller: string;
   readonly endpoint: Endpoint;
-  /** Whether it holds prompt and answer. */
-  readonly content: boolean;
+  /** Whether it holds prompt and answer; asked only where there is a tracer. */
+  readonly content: () => boolean;
   /** The trace its caller belongs to; null when it belongs to none. @defaultValue the one that is active */
   readonly parent: TraceHeaders | null | undefined;
 }
@@ -95,7 +95,7 @@ export class CallSpan {
     this.#endpoint = endpoint;
     this.#span = tracer.startSpan(name, { kind: SpanKind.CLIENT, attributes }, above);
     this.#context = trace.setSpan(above, this.#span);
-    this.#content = content;
+    this.#content = content();
     this.headers = writeTrace(this.#span.spanContext());
   }
 

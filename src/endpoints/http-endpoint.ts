@@ -1,14 +1,14 @@
 import { createHash } from 'node:crypto';
 import { IModelError } from '../errors.ts';
 import { HttpClient, type HttpClientOptions } from '../http/client.ts';
-import type { BodyReader, HttpHeaders, HttpResponse } from '../http/exchange.ts';
+import type { BodyReader, Flow, HttpHeaders, HttpResponse } from '../http/exchange.ts';
 import { parseRateLimitHeaders } from '../http/rate-limit-headers.ts';
 import { readVendorError, record, type VendorError } from '../http/vendor-error.ts';
 import { vendorFailure } from '../http/vendor-failure.ts';
 import { estimateTokens } from '../tokens/estimate.ts';
 import { Answer } from './answer.ts';
 import { decodeJson } from './decode-json.ts';
-import type { Endpoint, EndpointConfig, EndpointJob, EndpointReply, Fields } from './endpoint.ts';
+import type { ChunkSink, Endpoint, EndpointConfig, EndpointJob, EndpointReply, Fields } from './endpoint.ts';
 import { takeExtraBody } from './extra-body.ts';
 import { mergeFields, withoutField } from './fields.ts';
 import { idempotencyKey } from './idempotency-key.ts';
@@ -171,6 +171,15 @@ export class HttpEndpoint implements Endpoint {
         },
       });
       if (answer !== null && open.reader !== null) return { response: open.reader.response(), view: answer.view() };
+      if (protocol.framing === 'sse' && isSuccess(reply.status) && isEventStream(reply.body)) {
+        // Some hosts stream whatever they are asked for, and some call what they stream JSON.
+        const whole = answer ?? new Answer(nowhere, this.config.provider);
+        const reader = new StreamReader(protocol, whole);
+        if (answer !== null) open.reader = reader;
+        reader.data(reply.body, unregulated);
+        reader.end();
+        return { response: reader.response(), view: whole.view() };
+      }
       return this.#read(reply, answer);
     } catch (error) {
       const said = error instanceof VendorFault ? this.#failure(error, resolved) : error;
@@ -334,6 +343,17 @@ function withoutNames(fields: Fields, names: readonly string[]): Fields {
 function isSuccess(status: number): boolean {
   return status >= 200 && status <= 299;
 }
+
+/** Whether a body is made of server-sent events, whatever it is called. */
+function isEventStream(body: Buffer): boolean {
+  return /^\s*(data|event|id|retry)?:/.test(body.subarray(0, 64).toString('utf8'));
+}
+
+/** For an answer that is put together, but that nobody reads piece by piece. */
+const nowhere: ChunkSink = { write: () => true, onDrain: () => {} };
+
+/** For a body that has come already. */
+const unregulated: Flow = { pause: () => {}, resume: () => {}, finish: () => {}, fail: () => {} };
 
 function isStream(status: number, headers: HttpHeaders): boolean {
   if (!isSuccess(status) || status === 204) return false;

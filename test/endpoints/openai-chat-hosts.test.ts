@@ -168,6 +168,31 @@ describe('OpenRouter', () => {
   });
 });
 
+describe('a host that streams', () => {
+  const events = written(piece({ content: 'hé' }), piece({}, 'stop'), '[DONE]');
+  const answer = (body: string, type: string): void =>
+    upstream.handle((_request, reply) => reply.text(body, 200, { 'content-type': type }));
+
+  it('though it was not asked to is read to the end', async () => {
+    answer(`: hello\n\n${events}`, 'text/event-stream');
+    const { reply, chunks } = await run(endpoint, { messages: [] });
+    expect(reply?.view).toMatchObject({ text: 'hé', finishReason: 'stop' });
+    expect(reply?.response).toMatchObject({ choices: [{ message: { content: 'hé' } }] });
+    expect(chunks).toEqual([]);
+    answer(written(piece({ content: 'hé' })), 'text/event-stream');
+    expect((await run(endpoint, { messages: [] })).error).toMatchObject({ code: 'unavailable' });
+  });
+
+  it('and calls it JSON is understood', async () => {
+    answer(events, 'application/json');
+    const { chunks } = await run(endpoint, { messages: [] }, { stream: true });
+    expect(chunks.map(brief)).toEqual([['system'], ['text', 'hé'], ['result', 'stop']]);
+    answer(written(piece({ content: 'hé' }), { error: { message: 'gone' } }), 'application/json');
+    const broken = await run(endpoint, { messages: [] }, { stream: true });
+    expect(broken.chunks.map(brief)).toEqual([['system'], ['text', 'hé'], ['error', expect.stringContaining('gone')]]);
+  });
+});
+
 it('reads JSON behind a byte order mark', async () => {
   const body = JSON.stringify({ choices: [{ message: { content: 'hi' }, finish_reason: 'stop' }] });
   upstream.handle((_request, reply) => reply.text(`\ufeff${body}`, 200, { 'content-type': 'application/json' }));

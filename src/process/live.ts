@@ -12,7 +12,7 @@ const deadlySignals = ['SIGTERM', 'SIGINT', 'SIGHUP'] as const;
 let watchingExit = false;
 
 /**
- * Promises that a child and its descendants do not outlive this process, however it ends short of SIGKILL.
+ * Promises that a child and its descendants do not outlive this process, however it ends short of SIGKILL, for which there is a guardian.
  *
  * Node dies of SIGTERM without telling anybody, so while children live a listener stands in: it kills them and lets the signal do its work.
  * Where the application listens for the signal itself, the decision is left to it; the children then end with the process's exit.

@@ -87,8 +87,13 @@ export const laneState = z.strictObject({
   priority: z.int('a whole number'),
   /** What one turn is worth. */
   quantum: amount,
-  /** Callers from the one whose turn it is on, each with what it may still take. */
-  round: z.array(z.tuple([text, amount], 'a caller and its share')),
+  /** Callers from the one whose turn it is on, each with what it may still take, and its weight where that is not the one of its latest call. */
+  round: z.array(
+    z.tuple(
+      [text, amount, z.number('a number').min(1, 'at least 1').max(100, 'at most 100').optional()],
+      'a caller and its share',
+    ),
+  ),
 });
 
 /** See {@link laneState}. */

@@ -41,6 +41,9 @@ interface Lane<T> {
   quantum: number;
 }
 
+/** The greatest weight that a call may have. */
+const mostWeight = 100;
+
 /**
  * Waiting calls in the order of their service: higher priority first; within one priority deficit round robin between callers, a
  * turn being worth as much as its caller's weight (Shreedhar and Varghese 1995, https://doi.org/10.1109/90.502236); within one caller first come, first served. With one caller and one priority it
@@ -122,8 +125,11 @@ export class FairQueue<T extends QueueEntry<T>> {
   /** The lanes as plain data. The order within one caller is that of {@link push}, which its owner knows. */
   write(): LaneState[] {
     return this.#lanes.map((lane) => {
-      const round: [string, number][] = [];
-      for (const line of linesOf(lane)) round.push([line.caller, line.deficit]);
+      const round: LaneState['round'] = [];
+      for (const { caller, deficit, weight, tail } of linesOf(lane)) {
+        // The latest entry, which said the weight, may have left.
+        round.push(weight === tail.weight ? [caller, deficit] : [caller, deficit, weight]);
+      }
       return { priority: lane.priority, quantum: lane.quantum, round };
     });
   }
@@ -144,13 +150,15 @@ export class FairQueue<T extends QueueEntry<T>> {
     for (const { priority, quantum, round } of lanes) {
       const lane = this.#lane(priority);
       lane.quantum = quantum;
-      for (const [caller, deficit] of round) {
+      for (const [caller, deficit, weight] of round) {
         const key = lineKey(priority, caller);
         for (const entry of waiting.get(key) ?? []) this.push(entry);
         waiting.delete(key);
         const line = lane.lines.get(caller);
-        // Nobody saves more than two turns.
-        if (line !== undefined) line.deficit = Math.min(deficit, 2 * worth(line));
+        if (line === undefined) continue;
+        line.weight = weight ?? line.weight;
+        // Nobody saves more than two turns, which may have been worth more when they were saved.
+        line.deficit = Math.min(deficit, 2 * lane.quantum * mostWeight);
       }
     }
     for (const line of waiting.values()) for (const entry of line) this.push(entry);

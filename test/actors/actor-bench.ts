@@ -167,7 +167,7 @@ export function act(bench: ActorBench, event: Step, index: number): void {
           id: `c${index}`,
           caller: String(event.by),
           priority: event.by % 2,
-          weight: 1 + (event.by % 3),
+          weight: 1 + (event.tokens % 3),
           tokens: event.tokens,
           streaming: event.wait === 3,
           ...(event.wait === 1 ? { deadlineAt: now + 900 } : {}),

@@ -4,7 +4,7 @@ import { toFailure } from '../errors.ts';
 import type { iModel } from '../imodel.ts';
 import type { ApiCalling } from '../runtime/api-calling.ts';
 import type { ConfigChanges } from '../runtime/config-changes.ts';
-import { withoutKeys } from '../telemetry/redaction.ts';
+import { lineWithout, writableFailure } from '../telemetry/redaction.ts';
 import { eventLine } from './event-line.ts';
 import { formatDuration, formatTable } from './format.ts';
 import { openLineOutput } from './line-output.ts';
@@ -62,10 +62,11 @@ export const silentLog: ServeLog = {
   close: async () => {},
 };
 
-/** Lines for people, on stdout. */
-export function createTextLog(): ServeLog {
+/** Lines for people, on stdout. @param secrets - Texts that must not be written wherever they stand. */
+export function createTextLog(secrets: readonly string[]): ServeLog {
+  const clean = lineWithout(secrets);
   const output = openLineOutput((count) => `${count} lines are missing here: nobody took them`);
-  const print = (text: string): void => output.write(withoutKeys(text));
+  const print = (text: string): void => output.write(clean(text));
   let width = 0;
   let lastConnection = '';
   return {
@@ -80,8 +81,8 @@ export function createTextLog(): ServeLog {
       if (!door.hasCallers)
         print('no callers are configured: only this machine is answered, and nobody is asked for a key');
     },
-    event(event) {
-      if (told.has(event.type)) print(eventLine(event, width));
+    event(event, model) {
+      if (told.has(event.type)) print(eventLine(shownEvent(event, model.live.recordsContent), width));
     },
     connection({ type, detail }) {
       const line = `bus: ${type.replace('_', ' ')}${detail === undefined ? '' : `, ${detail}`}`;
@@ -91,7 +92,7 @@ export function createTextLog(): ServeLog {
     },
     fault(error, subject) {
       const { code, message } = toFailure(error);
-      process.stderr.write(`bus: ${subject === '' ? '' : `${subject}: `}${withoutKeys(message)} (${code})\n`);
+      process.stderr.write(`bus: ${subject === '' ? '' : `${subject}: `}${clean(message)} (${code})\n`);
     },
     reloaded(changes, lasting) {
       const said = (what: string, ids: readonly string[]) => (ids.length === 0 ? [] : [`${what} ${ids.join(', ')}`]);
@@ -116,6 +117,16 @@ export function createTextLog(): ServeLog {
     stopped: () => print('stopped'),
     close: () => output.close(),
   };
+}
+
+/** An event whose failure is told by status and reason where its words must not be written. */
+function shownEvent(event: ModelEventMessage, withWords: boolean): ModelEventMessage {
+  const { failure } = event;
+  if (failure === undefined) return event;
+  const { message, status, reason } = writableFailure(failure, withWords);
+  const said =
+    message ?? ([status, reason].filter((word) => word !== undefined).join(' ') || `by the ${failure.source}`);
+  return { ...event, failure: { ...failure, message: String(said) } };
 }
 
 /** The provider and model of an iModel, in one word. */

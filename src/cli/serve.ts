@@ -103,8 +103,7 @@ async function serveDemo(flags: ServeFlags): Promise<number> {
 /** Hosts iModels until the program is told to end. @returns Its exit code. */
 export async function host(source: HostSource, flags: HostFlags): Promise<number> {
   const config = withFlags(source.config, flags);
-  const log =
-    source.log ?? (flags.json === true ? await createJsonLog(secretsIn(config, process.env)) : createTextLog());
+  const log = source.log ?? (await createLog(config, flags));
   let again = (_code: number): void => {};
   let reloading: Reloading | null = null;
   const onHangup = isReloadable(source) ? () => reloading?.now() : undefined;
@@ -148,6 +147,11 @@ export async function host(source: HostSource, flags: HostFlags): Promise<number
   await log.close();
   interrupt.release();
   return code;
+}
+
+function createLog(config: RuntimeConfig, { json }: HostFlags): ServeLog | Promise<ServeLog> {
+  const secrets = secretsIn(config, process.env);
+  return json === true ? createJsonLog(secrets) : createTextLog(secrets);
 }
 
 /** Whether there is a file to take on again: a snapshot is gone on with once. */

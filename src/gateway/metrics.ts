@@ -31,7 +31,12 @@ export async function addMetrics(server: FastifyInstance, host: GatewayHost): Pr
   const closeBus = host.bus === undefined ? () => {} : await addBusMetrics(registry, host.bus);
   const observed = new Map<string, () => void>();
   // One whose place another takes is heard to its end.
-  const watch = (model: iModel): void => void observed.set(model.id, model.observe(listener(model)));
+  const watch = (model: iModel): void => {
+    const note = listener(model);
+    // Of the events of a call only its end is looked at: the others need not be made.
+    const close = model.live.events.observe((type, make) => type === 'post_invocation' && note(make()));
+    observed.set(model.id, close);
+  };
   const unwatch = host.watchModels?.(watch);
   if (unwatch === undefined) host.models.forEach(watch);
   server.addHook('onClose', async () => {

@@ -1,4 +1,5 @@
-import { type KV, Kvm } from '@nats-io/kv';
+import { type KV, type KvEntry, Kvm, type KvWatchEntry } from '@nats-io/kv';
+import type { QueuedIterator } from 'nats';
 import { type CallerConfig, callerName } from '../../schemas/caller.ts';
 import type { BusStatus } from '../bus/bus.ts';
 import type { NatsBus } from '../bus/nats-bus.ts';
@@ -7,6 +8,12 @@ import { readCaller, writeCaller } from './written-caller.ts';
 
 /** The bucket, unless another is named. */
 const defaultBucket = 'imodel-callers';
+
+/** How soon a watch that has ended is begun again, in milliseconds. */
+const againMs = 1_000;
+
+/** How often all is read again: the watch of a bucket that was made anew hears nothing, and does not say so. In milliseconds. */
+const rereadMs = 30_000;
 
 /** Who hears of the callers of a bucket. */
 export interface KvCallersWatcher {
@@ -24,7 +31,9 @@ export class KvCallers {
   /** The latest revision that was read of each name, of those that are gone too. */
   readonly #revisions = new Map<string, number>();
   #watcher: KvCallersWatcher | null = null;
-  #stop = (): void => {};
+  #watching: QueuedIterator<KvWatchEntry> | null = null;
+  #statuses: AsyncIterator<BusStatus> | null = null;
+  #rereading: NodeJS.Timeout | undefined;
 
   private constructor(bus: NatsBus, kv: KV) {
     this.#bus = bus;
@@ -43,18 +52,12 @@ export class KvCallers {
   }
 
   /** Tells of the callers there are, and of every change until {@link close}. Resolves when it has told of the first. */
-  async watch(watcher: KvCallersWatcher): Promise<void> {
+  async watch(watcher: KvCallersWatcher, everyMs: number = rereadMs): Promise<void> {
     this.#watcher = watcher;
-    const watching = await this.#kv.watch();
-    const following = this.#bus.status[Symbol.asyncIterator]();
-    this.#stop = () => {
-      watching.stop();
-      void following.return?.();
-    };
-    await this.#readAll();
-    watcher.changed(this.#callers);
+    const watching = await this.#begin();
+    this.#rereading = setInterval(() => void this.#readAgain(), everyMs).unref();
     void this.#follow(watching);
-    void this.#readAfterBreaks(following);
+    void this.#readAfterBreaks();
   }
 
   /** All there are now, by name. Entries that cannot be read are left out. */
@@ -82,28 +85,52 @@ export class KvCallers {
 
   close(): void {
     this.#watcher = null;
-    this.#stop();
+    clearInterval(this.#rereading);
+    this.#watching?.stop();
+    void this.#statuses?.return?.();
   }
 
-  async #follow(watching: AsyncIterable<KvEntry>): Promise<void> {
-    try {
-      for await (const entry of watching) if (this.#take(entry)) this.#watcher?.changed(this.#callers);
-    } catch (error) {
-      this.#watcher?.failed(error);
+  /** Watches from now on, and tells of what there is. */
+  async #begin(): Promise<QueuedIterator<KvWatchEntry>> {
+    const watching = await this.#kv.watch();
+    this.#watching = watching;
+    await this.#readAll();
+    this.#watcher?.changed(this.#callers);
+    return watching;
+  }
+
+  /** A watch that has ended is begun again: nobody's key may outlive it unseen. */
+  async #follow(first: QueuedIterator<KvWatchEntry>): Promise<void> {
+    for (let watching: QueuedIterator<KvWatchEntry> | null = first; this.#watcher !== null; ) {
+      try {
+        watching ??= await this.#begin();
+        for await (const entry of watching) if (this.#take(entry)) this.#watcher?.changed(this.#callers);
+      } catch (error) {
+        this.#watcher?.failed(error);
+      }
+      watching = null;
+      await new Promise((resolve) => setTimeout(resolve, againMs).unref());
     }
   }
 
   /** What happened while the connection was away. */
-  async #readAfterBreaks(statuses: AsyncIterator<BusStatus>): Promise<void> {
+  async #readAfterBreaks(): Promise<void> {
     let isFirst = true;
-    for (let next = await statuses.next(); next.done !== true; next = await statuses.next()) {
+    this.#statuses = this.#bus.status[Symbol.asyncIterator]();
+    for (let next = await this.#statuses.next(); next.done !== true; next = await this.#statuses.next()) {
       if (next.value.type !== 'connected' || this.#watcher === null) continue;
       // The first status is the present one.
-      if (!isFirst) {
-        await this.#readAll().catch((error: unknown) => this.#watcher?.failed(error));
-        this.#watcher?.changed(this.#callers);
-      }
+      if (!isFirst) await this.#readAgain();
       isFirst = false;
+    }
+  }
+
+  async #readAgain(): Promise<void> {
+    try {
+      await this.#readAll();
+      this.#watcher?.changed(this.#callers);
+    } catch (error) {
+      this.#watcher?.failed(error);
     }
   }
 
@@ -112,6 +139,11 @@ export class KvCallers {
     for await (const name of await this.#kv.keys()) names.add(name);
     for (const name of names) {
       const entry = await this.#kv.get(name);
+      // A bucket that was made anew counts from the beginning, and is to be watched anew.
+      if ((entry?.revision ?? 0) < (this.#revisions.get(name) ?? 0)) {
+        this.#revisions.delete(name);
+        this.#watching?.stop();
+      }
       if (entry !== null) this.#take(entry);
       else this.#callers.delete(name);
     }
@@ -132,12 +164,4 @@ export class KvCallers {
     }
     return true;
   }
-}
-
-/** The part of an entry that is read. */
-interface KvEntry {
-  readonly key: string;
-  readonly operation: string;
-  readonly revision: number;
-  readonly value: Uint8Array;
 }

@@ -114,6 +114,28 @@ describe('callers in a bucket', () => {
     await other.close();
   });
 
+  it('are those of a bucket that was made anew in its place', async () => {
+    const { bus, bucket, kept } = await openBucket();
+    const [before, after] = [createKey(), createKey()];
+    await kept.add('one', { keyHashes: [hashKey(after)] });
+    await kept.remove('one');
+    await kept.add('one', { keyHashes: [hashKey(before)] });
+    let seen: ReadonlyMap<string, CallerConfig> = new Map();
+    const hash = () => seen.get('one')?.keyHashes[0];
+    const changed = (callers: ReadonlyMap<string, CallerConfig>): void => {
+      seen = callers;
+    };
+    await kept.watch({ changed, failed: () => {} }, 100);
+    onTestFinished(() => kept.close());
+    expect(hash()).toBe(hashKey(before));
+    await (await new Kvm(bus.connection).open(bucket)).destroy();
+    const anew = await KvCallers.open(bus, bucket);
+    await anew.add('one', { keyHashes: [hashKey(after)] });
+    await expect.poll(hash, { timeout: 10_000 }).toBe(hashKey(after));
+    await anew.add('two', { keyHashes: [hashKey(before)] });
+    await expect.poll(() => seen.has('two'), { timeout: 10_000 }).toBe(true);
+  });
+
   it('need a server', async () => {
     const runtime = await createRuntime({ models: echo }, { env: {} });
     onTestFinished(() => runtime.close());

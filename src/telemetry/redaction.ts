@@ -17,7 +17,7 @@ const word = /^[\w.:-]{1,80}$/;
 const shortestSecret = 8;
 
 /** A text without anything that looks like a key. */
-export function withoutKeys(text: string): string {
+function withoutKeys(text: string): string {
   return text.replace(keys, redacted);
 }
 

@@ -68,8 +68,13 @@ function stateOfActor(state: DispatcherState): DispatcherState {
 }
 
 function picked<T extends object>(record: T, names: readonly string[]): T {
+  const own: Record<string, unknown> = {};
+  for (const name of names) {
+    const value = (record as Record<string, unknown>)[name];
+    if (value !== undefined) own[name] = value;
+  }
   // What is left out is no part of the type.
-  return Object.fromEntries(Object.entries(record).filter(([name]) => names.includes(name))) as T;
+  return own as T;
 }
 
 function callOf(row: CallRow, { who }: EntryContext): { readonly call: number; readonly who?: CallIdentity } {

@@ -4,7 +4,7 @@ import { createActor } from 'xstate';
 import { writeActor } from '../dist/actors/actor-state.js';
 import { CallRow } from '../dist/actors/call-row.js';
 import { dispatcherLogic } from '../dist/actors/dispatcher-logic.js';
-import { defaultJournalSize, Journal } from '../dist/src/runtime/journal.js';
+import { defaultJournalSize, Journal } from '../dist/src/runtime/journal/journal.js';
 import { systemClock } from '../dist/src/runtime/system-clock.js';
 import { collectedHeap, median, row } from './report.mjs';
 

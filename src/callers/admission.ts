@@ -1,6 +1,6 @@
 import { CallerTicket, type CallerUse } from '../../actors/caller-gate.ts';
 import { IModelError } from '../errors.ts';
-import type { ApiCalling } from '../runtime/api-calling.ts';
+import type { ApiCalling } from '../runtime/calls/api-calling.ts';
 import { systemClock } from '../runtime/system-clock.ts';
 import type { Caller } from './caller.ts';
 

@@ -1,6 +1,6 @@
 import type { Command } from 'commander';
 import { stringify } from 'yaml';
-import { asyncApiDocument } from '../runtime/asyncapi.ts';
+import { asyncApiDocument } from '../runtime/serving/asyncapi.ts';
 import type { Finish } from './options.ts';
 import { exitCodes } from './report-error.ts';
 

@@ -1,7 +1,7 @@
 import type { ToolUse } from '../../schemas/chunk.ts';
 import { IModelError } from '../errors.ts';
-import { ApiCalling } from '../runtime/api-calling.ts';
-import { RemoteCall } from '../runtime/remote-call.ts';
+import { ApiCalling } from '../runtime/calls/api-calling.ts';
+import { RemoteCall } from '../runtime/remote/remote-call.ts';
 import { faint, formatCost, formatDuration, formatUsage } from './format.ts';
 
 /** The call inside an error that `invoke` or a stream threw; undefined for errors without one. */

@@ -1,6 +1,6 @@
 import { Argument, type Command } from 'commander';
 import type { ControlRequest } from '../../schemas/wire.ts';
-import { connect } from '../runtime/remote-model.ts';
+import { connect } from '../runtime/remote/remote-model.ts';
 import { type BusFlags, withBus } from './bus-command.ts';
 import { addNatsOptions, type Finish, jsonOption, parseCount, parseLimit } from './options.ts';
 import { exitCodes, UsageError } from './report-error.ts';

@@ -1,6 +1,6 @@
 import { setMaxListeners } from 'node:events';
 import type { Bus } from '../bus/bus.ts';
-import { connect } from '../runtime/remote-model.ts';
+import { connect } from '../runtime/remote/remote-model.ts';
 import type { RuntimeConfig } from '../runtime/runtime.ts';
 
 /** Mean time between two calls, in milliseconds. */

@@ -8,7 +8,7 @@ import type { Bus } from '../bus/bus.ts';
 import { headerNames } from '../bus/headers.ts';
 import { subjects } from '../bus/subjects.ts';
 import type { IModelOptions } from '../imodel-options.ts';
-import { readReply } from '../runtime/read-reply.ts';
+import { readReply } from '../runtime/remote/read-reply.ts';
 import { createRuntime } from '../runtime/runtime.ts';
 import { type DemoOutput, DemoText, demoJson } from './demo-output.ts';
 import { listenForInterrupt } from './interrupt.ts';

@@ -1,7 +1,7 @@
 import type { ModelState } from '../../schemas/state.ts';
 import type { Bus } from '../bus/bus.ts';
-import { type DiscoverOptions, discover } from '../runtime/discover.ts';
-import { connect } from '../runtime/remote-model.ts';
+import { type DiscoverOptions, discover } from '../runtime/remote/discover.ts';
+import { connect } from '../runtime/remote/remote-model.ts';
 
 /** One iModel, on however many nodes it is served. */
 export interface Discovered {

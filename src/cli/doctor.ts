@@ -1,5 +1,5 @@
 import type { Command } from 'commander';
-import { examineAgents } from '../endpoints/agent-doctor.ts';
+import { examineAgents } from '../endpoints/agents/agent-doctor.ts';
 import { formatTable } from './format.ts';
 import { type Finish, jsonOption } from './options.ts';
 import { Progress } from './progress.ts';

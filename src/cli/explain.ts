@@ -1,6 +1,6 @@
 import type { Command } from 'commander';
 import type { CallEnding, CallExplanation, CallPhase, CallPhaseName } from '../../actors/explanation.ts';
-import { explain } from '../runtime/replay.ts';
+import { explain } from '../runtime/journal/replay.ts';
 import { formatDuration, formatTable, formatTime } from './format.ts';
 import { addJournalOptions, type JournalFlags, withJournal } from './journal-source.ts';
 import type { Finish } from './options.ts';

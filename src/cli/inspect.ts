@@ -1,6 +1,6 @@
 import type { Command } from 'commander';
 import { mermaidOf } from '../../actors/chart.ts';
-import { connect } from '../runtime/remote-model.ts';
+import { connect } from '../runtime/remote/remote-model.ts';
 import { type BusFlags, withBus } from './bus-command.ts';
 import { addNatsOptions, type Finish, jsonOption } from './options.ts';
 import { exitCodes } from './report-error.ts';

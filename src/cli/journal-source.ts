@@ -1,7 +1,7 @@
 import type { Command } from 'commander';
 import type { JournalEntry } from '../../schemas/journal.ts';
+import { parseJournal, type ReadJournal } from '../runtime/journal/read-journal.ts';
 import { readJournalStream, streamIn } from '../runtime/journal-place.ts';
-import { parseJournal, type ReadJournal } from '../runtime/read-journal.ts';
 import { readTextFile } from '../runtime/text-file.ts';
 import { type BusFlags, withBus } from './bus-command.ts';
 import { addNatsOptions, jsonOption } from './options.ts';

@@ -1,5 +1,5 @@
 import { toFailure } from '../errors.ts';
-import type { ApiCalling } from '../runtime/api-calling.ts';
+import type { ApiCalling } from '../runtime/calls/api-calling.ts';
 import { inputAttributes, outputAttributes } from '../telemetry/content.ts';
 import { lineWithout, writableEvent, writableFailure } from '../telemetry/redaction.ts';
 import { openLineOutput } from './line-output.ts';

@@ -4,7 +4,7 @@ import { type Command, InvalidArgumentError } from 'commander';
 import { statusOf } from '../../actors/call.ts';
 import { Replay } from '../../actors/replay.ts';
 import type { JournalEntry } from '../../schemas/journal.ts';
-import { endOf, type ReplayedModel, replayedModel, takeEntry } from '../runtime/replay.ts';
+import { endOf, type ReplayedModel, replayedModel, takeEntry } from '../runtime/journal/replay.ts';
 import { formatTable, formatTime } from './format.ts';
 import { listenForInterrupt } from './interrupt.ts';
 import { addJournalOptions, type JournalFlags, withJournal } from './journal-source.ts';

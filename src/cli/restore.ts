@@ -1,5 +1,5 @@
 import type { Command } from 'commander';
-import { parseSnapshot } from '../runtime/state-store.ts';
+import { parseSnapshot } from '../runtime/state/state-store.ts';
 import { readTextFile } from '../runtime/text-file.ts';
 import type { Finish } from './options.ts';
 import { addHostOptions, type HostFlags, host } from './serve.ts';

@@ -1,6 +1,6 @@
 import type { Command } from 'commander';
 import { createEndpoint } from '../providers/create.ts';
-import { serveEndpoint } from '../runtime/serve-endpoint.ts';
+import { serveEndpoint } from '../runtime/serving/serve-endpoint.ts';
 import { withBus } from './bus-command.ts';
 import { defaultNatsUrl } from './connection.ts';
 import { withoutLogin } from './format.ts';

@@ -2,7 +2,7 @@ import type { ModelEventMessage, ModelEventType } from '../../schemas/event.ts';
 import type { BusStatus } from '../bus/bus.ts';
 import { toFailure } from '../errors.ts';
 import type { iModel } from '../imodel.ts';
-import type { ApiCalling } from '../runtime/api-calling.ts';
+import type { ApiCalling } from '../runtime/calls/api-calling.ts';
 import type { ConfigChanges } from '../runtime/config-changes.ts';
 import { lineWithout, writableFailure } from '../telemetry/redaction.ts';
 import { eventLine } from './event-line.ts';

@@ -1,6 +1,6 @@
 import { writeFile } from 'node:fs/promises';
 import type { Command } from 'commander';
-import { connect } from '../runtime/remote-model.ts';
+import { connect } from '../runtime/remote/remote-model.ts';
 import { type BusFlags, withBus } from './bus-command.ts';
 import { addNatsOptions, type Finish } from './options.ts';
 import { exitCodes } from './report-error.ts';

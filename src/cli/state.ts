@@ -1,6 +1,6 @@
 import type { Command } from 'commander';
 import type { ModelState } from '../../schemas/state.ts';
-import { connect } from '../runtime/remote-model.ts';
+import { connect } from '../runtime/remote/remote-model.ts';
 import { type BusFlags, withBus } from './bus-command.ts';
 import { formatDuration, formatTable } from './format.ts';
 import { addNatsOptions, type Finish, jsonOption } from './options.ts';

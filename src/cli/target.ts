@@ -1,10 +1,10 @@
 import type { CallOptions } from '../../schemas/imodel.ts';
 import type { Fields } from '../endpoints/endpoint.ts';
 import { IModelError } from '../errors.ts';
-import type { ApiCalling } from '../runtime/api-calling.ts';
-import type { ModelStream } from '../runtime/model-stream.ts';
-import type { RemoteCall } from '../runtime/remote-call.ts';
-import type { RemoteStream } from '../runtime/remote-stream.ts';
+import type { ApiCalling } from '../runtime/calls/api-calling.ts';
+import type { ModelStream } from '../runtime/calls/model-stream.ts';
+import type { RemoteCall } from '../runtime/remote/remote-call.ts';
+import type { RemoteStream } from '../runtime/remote/remote-stream.ts';
 import { connectFlags } from './connection.ts';
 import type { NatsFlags } from './options.ts';
 import { UsageError } from './report-error.ts';
@@ -60,7 +60,7 @@ async function configured(id: string, path: string): Promise<Target> {
 }
 
 async function served(id: string, flags: TargetFlags, signal: AbortSignal): Promise<Target> {
-  const { connect } = await import('../runtime/remote-model.ts');
+  const { connect } = await import('../runtime/remote/remote-model.ts');
   const bus = await connectFlags(flags, flags.json === true, signal);
   try {
     const model = connect(bus).model(id);

@@ -4,7 +4,7 @@ import { resumeReply, type StreamMessage, streamMessage } from '../../schemas/wi
 import type { Bus, Subscription } from '../bus/bus.ts';
 import { subjects } from '../bus/subjects.ts';
 import { IModelError } from '../errors.ts';
-import { checkedReply } from '../runtime/read-reply.ts';
+import { checkedReply } from '../runtime/remote/read-reply.ts';
 import { Viewer } from './viewer.ts';
 
 /** How long the one who holds a stream may take to answer, in milliseconds. */

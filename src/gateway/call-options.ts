@@ -4,7 +4,7 @@ import type { CallOptions } from '../../schemas/imodel.ts';
 import type { ModelState } from '../../schemas/state.ts';
 import { noHeaders } from '../bus/headers.ts';
 import { IModelError } from '../errors.ts';
-import { fromHeaders } from '../runtime/wire-options.ts';
+import { fromHeaders } from '../runtime/serving/wire-options.ts';
 import { soonestStartMs } from './queue-headers.ts';
 
 /** The options of a call that came over HTTP: it has an id, and does not wait for ever. */

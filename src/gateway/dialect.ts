@@ -1,7 +1,7 @@
 import type { Chunk } from '../../schemas/chunk.ts';
 import type { Failure } from '../../schemas/failure.ts';
 import type { Fields } from '../endpoints/endpoint.ts';
-import type { ApiCalling } from '../runtime/api-calling.ts';
+import type { ApiCalling } from '../runtime/calls/api-calling.ts';
 import type { Target } from './target.ts';
 
 /** How one vendor's clients are told that a request failed. */

@@ -1,8 +1,8 @@
 import type { Bus } from '../bus/bus.ts';
 import { IModelError } from '../errors.ts';
-import { type DiscoveredModel, type DiscoverOptions, discover } from '../runtime/discover.ts';
-import { untilIdle } from '../runtime/handover.ts';
-import { connect } from '../runtime/remote-model.ts';
+import { untilIdle } from '../runtime/model/handover.ts';
+import { type DiscoveredModel, type DiscoverOptions, discover } from '../runtime/remote/discover.ts';
+import { connect } from '../runtime/remote/remote-model.ts';
 import { ModelElsewhere } from './model-elsewhere.ts';
 
 /** What was found holds for this long; then the bus is asked again, while what is known still serves. In milliseconds. */

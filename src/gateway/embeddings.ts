@@ -2,7 +2,7 @@ import { openaiEmbeddingsRequest } from '../../schemas/requests/openai-embedding
 import type { Fields } from '../endpoints/endpoint.ts';
 import { IModelError, printValue } from '../errors.ts';
 import { record } from '../http/vendor-error.ts';
-import type { ApiCalling } from '../runtime/api-calling.ts';
+import type { ApiCalling } from '../runtime/calls/api-calling.ts';
 import { chatUsage, nameOf } from './chat-answer.ts';
 import type { AnswerContext, Shape } from './dialect.ts';
 import { type FieldRules, fitFields } from './fit-fields.ts';

@@ -1,5 +1,5 @@
 import { toFailure } from '../errors.ts';
-import type { ApiCalling } from '../runtime/api-calling.ts';
+import type { ApiCalling } from '../runtime/calls/api-calling.ts';
 import type { StreamEncoder } from './dialect.ts';
 import { EventNumbers } from './event-numbers.ts';
 import type { EventWriter } from './event-writer.ts';

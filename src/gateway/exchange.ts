@@ -7,7 +7,7 @@ import { estimateUse } from '../callers/estimate.ts';
 import type { Fields } from '../endpoints/endpoint.ts';
 import { IModelError } from '../errors.ts';
 import { record } from '../http/vendor-error.ts';
-import type { ApiCalling } from '../runtime/api-calling.ts';
+import type { ApiCalling } from '../runtime/calls/api-calling.ts';
 import { callOptionsOf, type HttpCallOptions, optionsAfterWait, refuseHopeless } from './call-options.ts';
 import { type AnswerContext, PlainBody, type Shape, type ShapedRequest, type StreamEncoder } from './dialect.ts';
 import { writeStream } from './event-stream.ts';

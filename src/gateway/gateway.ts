@@ -22,7 +22,7 @@ import { addKeptStreams, KeptStreams } from './kept-streams.ts';
 import { isLocalOnly } from './loopback.ts';
 import { imageEdits, imageGenerations, speech, transcriptions, translations } from './media.ts';
 import { messages } from './messages.ts';
-import { addMetrics } from './metrics.ts';
+import { addMetrics } from './metrics/metrics.ts';
 import { addModelList } from './model-list.ts';
 import { responses } from './responses.ts';
 import { createServer } from './server.ts';

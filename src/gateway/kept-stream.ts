@@ -1,6 +1,6 @@
 import type { ServerResponse } from 'node:http';
 import { toFailure } from '../errors.ts';
-import type { ApiCalling } from '../runtime/api-calling.ts';
+import type { ApiCalling } from '../runtime/calls/api-calling.ts';
 import type { StreamEncoder } from './dialect.ts';
 import { EventNumbers, eventsOf } from './event-numbers.ts';
 import { EventRing } from './event-ring.ts';

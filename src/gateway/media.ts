@@ -8,7 +8,7 @@ import {
 import type { Fields } from '../endpoints/endpoint.ts';
 import { IModelError } from '../errors.ts';
 import { record } from '../http/vendor-error.ts';
-import type { ApiCalling } from '../runtime/api-calling.ts';
+import type { ApiCalling } from '../runtime/calls/api-calling.ts';
 import { readStream } from './chat-completions.ts';
 import { PlainBody, type Shape, type ShapedRequest } from './dialect.ts';
 import { type FieldRules, fitFields } from './fit-fields.ts';

@@ -1,7 +1,7 @@
 import type { FinishReason, Usage } from '../../schemas/chunk.ts';
 import type { Fields } from '../endpoints/endpoint.ts';
 import { record } from '../http/vendor-error.ts';
-import type { ApiCalling } from '../runtime/api-calling.ts';
+import type { ApiCalling } from '../runtime/calls/api-calling.ts';
 import { nameOf } from './chat-answer.ts';
 import type { AnswerContext } from './dialect.ts';
 

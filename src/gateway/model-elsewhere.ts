@@ -6,11 +6,11 @@ import type { Bus } from '../bus/bus.ts';
 import type { Endpoint, EndpointConfig, EndpointJob, EndpointReply, Fields } from '../endpoints/endpoint.ts';
 import { IModelError } from '../errors.ts';
 import { iModel } from '../imodel.ts';
-import type { ApiCalling } from '../runtime/api-calling.ts';
-import type { DiscoveredModel } from '../runtime/discover.ts';
-import type { ModelStream } from '../runtime/model-stream.ts';
-import type { RemoteCall } from '../runtime/remote-call.ts';
-import { connect, type RemoteModel } from '../runtime/remote-model.ts';
+import type { ApiCalling } from '../runtime/calls/api-calling.ts';
+import type { ModelStream } from '../runtime/calls/model-stream.ts';
+import type { DiscoveredModel } from '../runtime/remote/discover.ts';
+import type { RemoteCall } from '../runtime/remote/remote-call.ts';
+import { connect, type RemoteModel } from '../runtime/remote/remote-model.ts';
 
 /** The field of a request in which the options of its call come to the endpoint here. No request has one of this name. */
 const optionsField = ' options';

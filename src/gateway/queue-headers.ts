@@ -2,7 +2,7 @@ import type { LimitView } from '../../actors/caller-gate.ts';
 import type { Failure } from '../../schemas/failure.ts';
 import type { ModelState } from '../../schemas/state.ts';
 import type { Caller } from '../callers/caller.ts';
-import type { ApiCalling } from '../runtime/api-calling.ts';
+import type { ApiCalling } from '../runtime/calls/api-calling.ts';
 import type { Dialect, LimitStanding } from './dialect.ts';
 
 /** Tells a caller how the limits stand: of requests and of tokens each the one of which less is left, its iModel's or its own. */

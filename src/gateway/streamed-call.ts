@@ -1,7 +1,7 @@
 import type { Chunk } from '../../schemas/chunk.ts';
 import type { Admission } from '../callers/admission.ts';
-import type { ApiCalling } from '../runtime/api-calling.ts';
-import type { ModelStream } from '../runtime/model-stream.ts';
+import type { ApiCalling } from '../runtime/calls/api-calling.ts';
+import type { ModelStream } from '../runtime/calls/model-stream.ts';
 
 /** The chunks of a streamed call that begins when the limits of its caller let it in. */
 export class StreamedCall implements AsyncIterable<Chunk> {

@@ -2,7 +2,7 @@ import type { Chunk } from '../../schemas/chunk.ts';
 import type { Failure } from '../../schemas/failure.ts';
 import type { Fields } from '../endpoints/endpoint.ts';
 import { record } from '../http/vendor-error.ts';
-import type { ApiCalling } from '../runtime/api-calling.ts';
+import type { ApiCalling } from '../runtime/calls/api-calling.ts';
 import type { StreamEncoder } from './dialect.ts';
 import { openaiError } from './openai-dialect.ts';
 import { statusOf } from './refusal.ts';

@@ -18,7 +18,7 @@ import type { Bus, Message } from '../bus/bus.ts';
 import { subjects } from '../bus/subjects.ts';
 import type { EndpointReply, Fields } from '../endpoints/endpoint.ts';
 import { IModelError, printValue, toFailure } from '../errors.ts';
-import type { ApiCalling } from '../runtime/api-calling.ts';
+import type { ApiCalling } from '../runtime/calls/api-calling.ts';
 import { hookTimeouts } from './hook.ts';
 
 /** Milliseconds an answer about chunks may take, unless configured. */

@@ -2,7 +2,7 @@ import type { Clock } from '../../actors/clock.ts';
 import type { CallOutcome, HookPoint } from '../../schemas/hook.ts';
 import type { EndpointReply } from '../endpoints/endpoint.ts';
 import { IModelError, toFailure } from '../errors.ts';
-import type { ApiCalling } from '../runtime/api-calling.ts';
+import type { ApiCalling } from '../runtime/calls/api-calling.ts';
 import type { BusHooks } from './bus-hooks.ts';
 import { HookEvent, isCancellation } from './hook-event.ts';
 import type { HookOverrides } from './overrides.ts';

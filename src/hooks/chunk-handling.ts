@@ -1,7 +1,7 @@
 import type { Chunk } from '../../schemas/chunk.ts';
 import type { HookReport } from '../../schemas/hook.ts';
 import { IModelError, toFailure } from '../errors.ts';
-import type { ApiCalling } from '../runtime/api-calling.ts';
+import type { ApiCalling } from '../runtime/calls/api-calling.ts';
 import { type ChunkHandler, type ChunkKey, DROP } from './hook.ts';
 import { isCancellation } from './hook-event.ts';
 import { findHandler, nameOf } from './registry.ts';

@@ -1,7 +1,7 @@
 import type { Clock } from '../../actors/clock.ts';
 import type { AnswerView, Chunk, ToolUse } from '../../schemas/chunk.ts';
 import type { ChunkSink, EndpointReply } from '../endpoints/endpoint.ts';
-import type { ApiCalling } from '../runtime/api-calling.ts';
+import type { ApiCalling } from '../runtime/calls/api-calling.ts';
 import type { AskedHook, BusHooks } from './bus-hooks.ts';
 import type { ChunkHandling } from './chunk-handling.ts';
 import { ChunkStage, ShownStage, type Stage } from './chunk-stage.ts';

@@ -4,7 +4,7 @@ import type { CallStatus } from '../../schemas/call.ts';
 import type { HookEventDict, HookPoint, HookReport } from '../../schemas/hook.ts';
 import type { Fields } from '../endpoints/endpoint.ts';
 import { IModelError } from '../errors.ts';
-import type { ApiCalling } from '../runtime/api-calling.ts';
+import type { ApiCalling } from '../runtime/calls/api-calling.ts';
 import { type CallClass, type HookContext, hookTimeouts } from './hook.ts';
 
 /** What a hook's run is made from. */

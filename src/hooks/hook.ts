@@ -1,6 +1,6 @@
 import type { Chunk } from '../../schemas/chunk.ts';
 import type { HookPoint } from '../../schemas/hook.ts';
-import type { ApiCalling } from '../runtime/api-calling.ts';
+import type { ApiCalling } from '../runtime/calls/api-calling.ts';
 
 /** What a hook is told beside its subject: whether its failure ends the call, and the parameters of the call. */
 export interface HookContext {

@@ -1,5 +1,5 @@
-import { createAg2Agent, createAg2GroupChat } from '../endpoints/ag2.ts';
-import { createAg2Nlip } from '../endpoints/ag2-nlip.ts';
+import { createAg2Agent, createAg2GroupChat } from '../endpoints/agents/ag2.ts';
+import { createAg2Nlip } from '../endpoints/agents/ag2-nlip.ts';
 import { agentOptions } from './agent-options.ts';
 import { defineProvider } from './define-provider.ts';
 

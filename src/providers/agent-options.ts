@@ -1,4 +1,4 @@
-import type { AgentEndpointOptions } from '../endpoints/agent-endpoint.ts';
+import type { AgentEndpointOptions } from '../endpoints/agents/agent-endpoint.ts';
 import type { EndpointOptions } from './endpoint-options.ts';
 
 /** What an agent's endpoint takes of the options of every endpoint. */

@@ -1,4 +1,4 @@
-import { createClaudeCode } from '../endpoints/claude-code.ts';
+import { createClaudeCode } from '../endpoints/agents/claude-code.ts';
 import { agentOptions } from './agent-options.ts';
 import { defineProvider } from './define-provider.ts';
 

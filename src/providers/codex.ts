@@ -1,4 +1,4 @@
-import { createCodex } from '../endpoints/codex.ts';
+import { createCodex } from '../endpoints/agents/codex.ts';
 import { agentOptions } from './agent-options.ts';
 import { defineProvider } from './define-provider.ts';
 

@@ -1,4 +1,4 @@
-import { createGeminiCode } from '../endpoints/gemini-code.ts';
+import { createGeminiCode } from '../endpoints/agents/gemini-code.ts';
 import { agentOptions } from './agent-options.ts';
 import { defineProvider } from './define-provider.ts';
 

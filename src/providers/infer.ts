@@ -1,4 +1,4 @@
-import { bareAgentModels } from '../endpoints/agent-model.ts';
+import { bareAgentModels } from '../endpoints/agents/agent-model.ts';
 import { IModelError, printValue } from '../errors.ts';
 import type { Environment } from './endpoint-options.ts';
 

@@ -1,4 +1,4 @@
-import { createPi } from '../endpoints/pi.ts';
+import { createPi } from '../endpoints/agents/pi.ts';
 import { agentOptions } from './agent-options.ts';
 import { defineProvider } from './define-provider.ts';
 

@@ -6,10 +6,10 @@ import type { iModel } from '../imodel.ts';
 import { checked } from './checked.ts';
 import { type ConfigChanges, configChanges, haveSameUpstream, limitNames, withLasting } from './config-changes.ts';
 import { createModel } from './create-model.ts';
-import { follow, holdCalls, untilIdle } from './handover.ts';
-import type { HostedStates } from './hosted-states.ts';
+import { follow, holdCalls, untilIdle } from './model/handover.ts';
 import type { Runtime, RuntimeConfig, RuntimeOptions } from './runtime.ts';
-import type { ServedModel } from './serve.ts';
+import type { ServedModel } from './serving/serve.ts';
+import type { HostedStates } from './state/hosted-states.ts';
 
 /** Seconds that running calls have when their runtime closes, unless configured. */
 const defaultDrainTimeout = 30;

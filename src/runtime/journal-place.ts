@@ -3,7 +3,7 @@ import type { JournalEntry } from '../../schemas/journal.ts';
 import type { Bus } from '../bus/bus.ts';
 import { IModelError } from '../errors.ts';
 import { type AuditSink, auditFile, auditStream, natsOf } from '../hooks/audit-sinks.ts';
-import { checkJournal, type ReadJournal, type ReadJournalOptions } from './read-journal.ts';
+import { checkJournal, type ReadJournal, type ReadJournalOptions } from './journal/read-journal.ts';
 
 /** The stream of a place that names none. */
 const defaultStream = 'imodel-journal';

@@ -6,8 +6,8 @@ import type { IModelFunctions, IModelOptions } from '../imodel-options.ts';
 import { type CreateEndpointOptions, createEndpoint } from '../providers/create.ts';
 import { inferProvider } from '../providers/infer.ts';
 import { findProvider } from '../providers/match.ts';
-import { makeByRecipe, secretsOf } from './endpoint-recipe.ts';
-import { RemoteEndpoint } from './remote-endpoint.ts';
+import { RemoteEndpoint } from './remote/remote-endpoint.ts';
+import { makeByRecipe, secretsOf } from './state/endpoint-recipe.ts';
 
 /** Options that hold code instead of data. */
 const functionNames = [

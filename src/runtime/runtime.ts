@@ -12,8 +12,8 @@ import { checked } from './checked.ts';
 import type { ConfigChanges } from './config-changes.ts';
 import { createModel } from './create-model.ts';
 import { HostedModels } from './hosted-models.ts';
-import { HostedStates } from './hosted-states.ts';
-import type { ServedModel } from './serve.ts';
+import type { ServedModel } from './serving/serve.ts';
+import { HostedStates } from './state/hosted-states.ts';
 
 /** Which iModels a runtime hosts, and where. */
 export interface RuntimeConfig {

@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { Chunk } from '../../schemas/chunk.ts';
-import { createAg2Agent, createAg2GroupChat } from '../../src/endpoints/ag2.ts';
+import { createAg2Agent, createAg2GroupChat } from '../../src/endpoints/agents/ag2.ts';
 import type { Endpoint, Fields } from '../../src/endpoints/endpoint.ts';
 import { IModelError } from '../../src/errors.ts';
 import { liveChildren } from '../../src/process/live.ts';

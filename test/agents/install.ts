@@ -2,10 +2,10 @@ import { existsSync, mkdirSync, writeFileSync } from 'node:fs';
 import { homedir } from 'node:os';
 import { join } from 'node:path';
 import { execa } from 'execa';
-import { claudeCode } from '../../src/endpoints/claude-code.ts';
-import { codex } from '../../src/endpoints/codex.ts';
-import { geminiCode } from '../../src/endpoints/gemini-code.ts';
-import { pi } from '../../src/endpoints/pi.ts';
+import { claudeCode } from '../../src/endpoints/agents/claude-code.ts';
+import { codex } from '../../src/endpoints/agents/codex.ts';
+import { geminiCode } from '../../src/endpoints/agents/gemini-code.ts';
+import { pi } from '../../src/endpoints/agents/pi.ts';
 
 /** Where the programs are installed once and kept: `IMODEL_AGENTS_CACHE`, else `~/.cache/imodel-agents`. */
 const cache = process.env.IMODEL_AGENTS_CACHE ?? join(homedir(), '.cache', 'imodel-agents');

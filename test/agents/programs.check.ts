@@ -2,12 +2,12 @@ import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'nod
 import { dirname, join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import type { Chunk } from '../../schemas/chunk.ts';
-import type { AgentEndpointOptions } from '../../src/endpoints/agent-endpoint.ts';
-import { createClaudeCode } from '../../src/endpoints/claude-code.ts';
-import { createCodex } from '../../src/endpoints/codex.ts';
+import type { AgentEndpointOptions } from '../../src/endpoints/agents/agent-endpoint.ts';
+import { createClaudeCode } from '../../src/endpoints/agents/claude-code.ts';
+import { createCodex } from '../../src/endpoints/agents/codex.ts';
+import { createGeminiCode } from '../../src/endpoints/agents/gemini-code.ts';
+import { createPi } from '../../src/endpoints/agents/pi.ts';
 import type { Endpoint, Fields } from '../../src/endpoints/endpoint.ts';
-import { createGeminiCode } from '../../src/endpoints/gemini-code.ts';
-import { createPi } from '../../src/endpoints/pi.ts';
 import { IModelError } from '../../src/errors.ts';
 import { liveChildren } from '../../src/process/live.ts';
 import { listProcesses } from '../../src/process/process-table.ts';

@@ -6,7 +6,7 @@ import { announceService } from '../../src/bus/service.ts';
 import { hostQueue, subjects } from '../../src/bus/subjects.ts';
 import { onHook } from '../../src/hooks/on-hook.ts';
 import { iModel } from '../../src/imodel.ts';
-import { connect } from '../../src/runtime/remote-model.ts';
+import { connect } from '../../src/runtime/remote/remote-model.ts';
 import { type PrivateServer, startServer, until } from '../integration/private-server.ts';
 
 /** The prefix of inbox and bodies that each role uses. */

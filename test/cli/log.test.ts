@@ -3,7 +3,7 @@ import { once } from 'node:events';
 import { closeSync, openSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, inject, it, onTestFinished, vi } from 'vitest';
-import { connect } from '../../src/runtime/remote-model.ts';
+import { connect } from '../../src/runtime/remote/remote-model.ts';
 import { programPath } from '../build.ts';
 import { openUpstream } from '../gateway/open-gateway.ts';
 import { connectTestBus, uniqueId } from '../integration/connect-test-bus.ts';

@@ -1,7 +1,7 @@
 import { renameSync, utimesSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, inject, it } from 'vitest';
-import { connect } from '../../src/runtime/remote-model.ts';
+import { connect } from '../../src/runtime/remote/remote-model.ts';
 import { connectTestBus, uniqueId } from '../integration/connect-test-bus.ts';
 import { folder, startProgram } from './program.ts';
 

@@ -2,7 +2,7 @@ import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { beforeAll, describe, expect, inject, it } from 'vitest';
 import { iModel } from '../../src/imodel.ts';
-import { connect } from '../../src/runtime/remote-model.ts';
+import { connect } from '../../src/runtime/remote/remote-model.ts';
 import { VirtualClock } from '../../src/testing/virtual-clock.ts';
 import { connectTestBus, uniqueId } from '../integration/connect-test-bus.ts';
 import { folder, jsonLines, runProgram, startProgram } from './program.ts';

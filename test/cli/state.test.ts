@@ -2,7 +2,7 @@ import { statSync } from 'node:fs';
 import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect, inject, it } from 'vitest';
-import { connect } from '../../src/runtime/remote-model.ts';
+import { connect } from '../../src/runtime/remote/remote-model.ts';
 import { connectTestBus, uniqueId } from '../integration/connect-test-bus.ts';
 import { folder, runProgram, startProgram } from './program.ts';
 

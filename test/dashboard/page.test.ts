@@ -111,7 +111,7 @@ describe('the page', () => {
     await reads(page, '#stream-status', 'completed');
     expect(await page.locator('#stream-text').textContent()).toBe(words);
     expect(await answer).toContain('data: [DONE]');
-    expect(await page.locator(`${row('told')} button:text("Watch")`).isVisible()).toBe(false);
+    await page.locator(`${row('told')} button:text("Watch")`).waitFor({ state: 'hidden' });
   });
 
   it('shows whatever callers and models write as text', async () => {

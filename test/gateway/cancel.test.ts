@@ -1,6 +1,6 @@
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { createEndpoint } from '../../src/providers/create.ts';
-import { serveEndpoint } from '../../src/runtime/serve-endpoint.ts';
+import { serveEndpoint } from '../../src/runtime/serving/serve-endpoint.ts';
 import type { Upstream, UpstreamHandler } from '../../src/testing/upstream.ts';
 import { connectTestBus, uniqueId } from '../integration/connect-test-bus.ts';
 import { chatModel, type OpenGateway, openGateway, openRequest, openUpstream, until } from './open-gateway.ts';

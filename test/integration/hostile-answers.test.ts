@@ -4,7 +4,7 @@ import type { AskedHookOptions } from '../../schemas/imodel.ts';
 import type { NatsBus } from '../../src/bus/nats.ts';
 import { IModelError } from '../../src/errors.ts';
 import { iModel } from '../../src/imodel.ts';
-import { connect } from '../../src/runtime/remote-model.ts';
+import { connect } from '../../src/runtime/remote/remote-model.ts';
 import { connectTestBus, uniqueId } from './connect-test-bus.ts';
 import { hostileBody, hostileHeaders } from './hostile.ts';
 import { until } from './private-server.ts';

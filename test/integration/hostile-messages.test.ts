@@ -11,7 +11,7 @@ import { modelState } from '../../schemas/state.ts';
 import { cancelReply, failureReply, resumeReply, streamReply } from '../../schemas/wire.ts';
 import { subjects } from '../../src/bus/subjects.ts';
 import { iModel } from '../../src/imodel.ts';
-import { type ServedEndpoint, serveEndpoint } from '../../src/runtime/serve-endpoint.ts';
+import { type ServedEndpoint, serveEndpoint } from '../../src/runtime/serving/serve-endpoint.ts';
 import { hostileBody, hostileHeaders } from './hostile.ts';
 import { until } from './private-server.ts';
 import { buses, type Served, serveScripted } from './served-model.ts';

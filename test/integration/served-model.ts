@@ -3,8 +3,8 @@ import { createMemoryBus } from '../../src/bus/memory.ts';
 import type { NatsOptions } from '../../src/bus/nats.ts';
 import { iModel } from '../../src/imodel.ts';
 import type { IModelOptions } from '../../src/imodel-options.ts';
-import { connect, type RemoteModel } from '../../src/runtime/remote-model.ts';
-import type { ServedModel } from '../../src/runtime/serve.ts';
+import { connect, type RemoteModel } from '../../src/runtime/remote/remote-model.ts';
+import type { ServedModel } from '../../src/runtime/serving/serve.ts';
 import { connectTestBus, uniqueId } from './connect-test-bus.ts';
 import { WatchedEndpoint } from './watched-endpoint.ts';
 

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { createMemoryBus } from '../../src/bus/memory.ts';
 import { NumberedSender } from '../../src/bus/numbered-sender.ts';
-import { ChunkBuffer } from '../../src/runtime/chunk-buffer.ts';
+import { ChunkBuffer } from '../../src/runtime/calls/chunk-buffer.ts';
 
 /** Counts how often a source is told to go on. */
 function counter(): { count: number; resume: () => void } {

@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { createMemoryBus } from '../../src/bus/memory.ts';
-import { connect } from '../../src/runtime/remote-model.ts';
+import { connect } from '../../src/runtime/remote/remote-model.ts';
 import { createRuntime, type RuntimeConfig } from '../../src/runtime/runtime.ts';
 import { VirtualClock } from '../../src/testing/virtual-clock.ts';
 import { uniqueId } from '../integration/connect-test-bus.ts';

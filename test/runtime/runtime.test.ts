@@ -1,7 +1,7 @@
 import { describe, expect, inject, it } from 'vitest';
 import { createMemoryBus } from '../../src/bus/memory.ts';
 import { IModelError } from '../../src/errors.ts';
-import { connect } from '../../src/runtime/remote-model.ts';
+import { connect } from '../../src/runtime/remote/remote-model.ts';
 import { createRuntime } from '../../src/runtime/runtime.ts';
 import { VirtualClock } from '../../src/testing/virtual-clock.ts';
 import { connectTestBus, uniqueId } from '../integration/connect-test-bus.ts';

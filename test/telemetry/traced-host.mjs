@@ -2,7 +2,7 @@
 import { trace } from '@opentelemetry/api';
 import { BasicTracerProvider, SimpleSpanProcessor } from '@opentelemetry/sdk-trace-base';
 import { connectNats, iModel } from '../../dist/src/index.js';
-import { serveEndpoint } from '../../dist/src/runtime/serve-endpoint.js';
+import { serveEndpoint } from '../../dist/src/runtime/serving/serve-endpoint.js';
 
 const [servers, id, upstreamUrl] = process.argv.slice(2);
 const exporter = {

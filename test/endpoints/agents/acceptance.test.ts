@@ -2,11 +2,11 @@ import { chmodSync, existsSync, mkdirSync, readFileSync, symlinkSync, writeFileS
 import { join } from 'node:path';
 import { expect, test, vi } from 'vitest';
 import type { Chunk } from '../../../schemas/chunk.ts';
-import { parseModelSpec } from '../../../src/endpoints/agent-model.ts';
-import { createClaudeCode } from '../../../src/endpoints/claude-code.ts';
-import { codex } from '../../../src/endpoints/codex.ts';
+import { parseModelSpec } from '../../../src/endpoints/agents/agent-model.ts';
+import { createClaudeCode } from '../../../src/endpoints/agents/claude-code.ts';
+import { codex } from '../../../src/endpoints/agents/codex.ts';
+import { createGeminiCode } from '../../../src/endpoints/agents/gemini-code.ts';
 import type { Fields } from '../../../src/endpoints/endpoint.ts';
-import { createGeminiCode } from '../../../src/endpoints/gemini-code.ts';
 import { IModelError } from '../../../src/errors.ts';
 import {
   type AgentName,

@@ -6,8 +6,8 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { execa } from 'execa';
 import { afterEach, expect, test, vi } from 'vitest';
-import { createAg2Agent, createAg2GroupChat } from '../../../src/endpoints/ag2.ts';
-import { createAg2Nlip } from '../../../src/endpoints/ag2-nlip.ts';
+import { createAg2Agent, createAg2GroupChat } from '../../../src/endpoints/agents/ag2.ts';
+import { createAg2Nlip } from '../../../src/endpoints/agents/ag2-nlip.ts';
 import type { Fields } from '../../../src/endpoints/endpoint.ts';
 import { IModelError } from '../../../src/errors.ts';
 import { processesWithVariable } from '../../../src/process/process-table.ts';
@@ -15,7 +15,7 @@ import { hostProgram } from '../../process/host-program.ts';
 import { leftFolders, runOnce, temporaryFolder } from './harness.ts';
 
 const stubs = fileURLToPath(new URL('./ag2-stubs', import.meta.url));
-const runner = fileURLToPath(new URL('../../../src/endpoints/ag2/ag2_runner.py', import.meta.url));
+const runner = fileURLToPath(new URL('../../../src/endpoints/agents/ag2/ag2_runner.py', import.meta.url));
 const python = execFileSync('python3', ['-c', 'import sys; print(sys.executable)'], { encoding: 'utf8' }).trim();
 
 const servers: { close(): void }[] = [];

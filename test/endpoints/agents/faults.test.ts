@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { expect, test, vi } from 'vitest';
 import type { Chunk } from '../../../schemas/chunk.ts';
-import { createClaudeCode } from '../../../src/endpoints/claude-code.ts';
+import { createClaudeCode } from '../../../src/endpoints/agents/claude-code.ts';
 import { IModelError } from '../../../src/errors.ts';
 import { liveChildren } from '../../../src/process/live.ts';
 import { listProcesses, processesWithVariable } from '../../../src/process/process-table.ts';

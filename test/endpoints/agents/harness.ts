@@ -14,12 +14,12 @@ import { fileURLToPath } from 'node:url';
 import { afterAll, afterEach } from 'vitest';
 import type { Chunk } from '../../../schemas/chunk.ts';
 import type { Failure } from '../../../schemas/failure.ts';
-import type { AgentEndpointOptions } from '../../../src/endpoints/agent-endpoint.ts';
-import { claudeCode, createClaudeCode } from '../../../src/endpoints/claude-code.ts';
-import { codex, createCodex } from '../../../src/endpoints/codex.ts';
+import type { AgentEndpointOptions } from '../../../src/endpoints/agents/agent-endpoint.ts';
+import { claudeCode, createClaudeCode } from '../../../src/endpoints/agents/claude-code.ts';
+import { codex, createCodex } from '../../../src/endpoints/agents/codex.ts';
+import { createGeminiCode, geminiCode } from '../../../src/endpoints/agents/gemini-code.ts';
+import { createPi, pi } from '../../../src/endpoints/agents/pi.ts';
 import type { ChunkSink, Endpoint, EndpointReply, Fields, UpstreamNote } from '../../../src/endpoints/endpoint.ts';
-import { createGeminiCode, geminiCode } from '../../../src/endpoints/gemini-code.ts';
-import { createPi, pi } from '../../../src/endpoints/pi.ts';
 import { IModelError } from '../../../src/errors.ts';
 import { processesWithVariable } from '../../../src/process/process-table.ts';
 

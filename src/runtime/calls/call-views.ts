@@ -1,0 +1,59 @@
+import { callState, isRunning } from '../../../actors/call.ts';
+import type { CallRow } from '../../../actors/call-row.ts';
+import type { CallView } from '../../../schemas/state.ts';
+import type { LiveModel } from '../model/live-model.ts';
+import type { ApiCalling } from './api-calling.ts';
+
+/**
+ * Tells of single calls that have not ended: those that run, then those that wait, each oldest first.
+ *
+ * @param limit - How many at most. Places in the queue are counted among as many waiting calls.
+ */
+export function viewCalls(live: LiveModel, limit: number): CallView[] {
+  const { running, waiting, outside } = live.view();
+  const begun: CallRow[] = [];
+  const pending: CallRow[] = [];
+  for (const row of live.rows()) {
+    if (isRunning(row.state)) {
+      if (begun.length < limit) begun.push(row);
+    } else if (pending.length < limit) pending.push(row);
+    // A queue of 100,000 is not walked to its end.
+    if (begun.length >= Math.min(running, limit) && pending.length >= Math.min(waiting + outside, limit)) break;
+  }
+  const turn = [...pending].sort((one, other) => other.priority - one.priority);
+  const positions = new Map(turn.map((row, index) => [row, index + 1]));
+  return [...begun, ...pending].slice(0, limit).map((row) => viewOf(row, positions.get(row)));
+}
+
+function viewOf(row: CallRow, position: number | undefined): CallView {
+  // Rows are made by the iModel with the call as their handle.
+  const call = row.handle as ApiCalling;
+  const { firstChunkAt } = call.timing;
+  return {
+    id: row.id,
+    ...(row.caller === '' ? {} : { caller: row.caller }),
+    stage: stageOf(row),
+    ...(position === undefined ? {} : { position }),
+    streaming: row.streaming,
+    queued_at: row.queuedAt,
+    ...(row.startedAt < 0 ? {} : { started_at: row.startedAt }),
+    ...(firstChunkAt === null ? {} : { first_chunk_at: firstChunkAt }),
+    chunks: call.chunks,
+    attempts: row.attempts,
+  };
+}
+
+function stageOf({ state }: CallRow): CallView['stage'] {
+  switch (state) {
+    case callState.outside:
+      return 'outside';
+    case callState.sending:
+      return 'sending';
+    case callState.answering:
+      return 'answering';
+    case callState.backingOff:
+      return 'backing_off';
+    default:
+      return 'queued';
+  }
+}

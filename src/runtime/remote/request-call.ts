@@ -1,0 +1,76 @@
+import type { Bus, Message, RequestOptions } from '../../bus/bus.ts';
+import { IModelError } from '../../errors.ts';
+
+/** After a reconnect a host may be back a little later than its caller: so long nobody answering means nothing. In milliseconds. */
+const returnMs = 10_000;
+
+/** How long to wait between two tries, in milliseconds. */
+const pauseMs = 100;
+
+/** Hears how a request ended. */
+export interface ReplyListener {
+  replied(message: Message): void;
+  /** `no_responder` only when the host is not back some time after the connection was. */
+  failed(error: unknown): void;
+}
+
+/** Sends the request of a call. It may reach its host twice, so it must be named by a call id or by its token. */
+export function requestCall(
+  bus: Bus,
+  subject: string,
+  payload: unknown,
+  options: RequestOptions & { readonly idempotent: true },
+  listener: ReplyListener,
+): void {
+  const breaks = breaksOf(bus);
+  const { count } = breaks;
+  const endsAt = options.timeoutMs === undefined ? Number.POSITIVE_INFINITY : performance.now() + options.timeoutMs;
+  const mayReturn = (error: unknown): boolean => {
+    if (!IModelError.is(error) || error.code !== 'no_responder' || breaks.count === count) return false;
+    return performance.now() <= Math.min(endsAt, breaks.healedAt + returnMs);
+  };
+  const send = (left: RequestOptions): void => {
+    bus.request(subject, payload, left).then(
+      (message) => listener.replied(message),
+      (error: unknown) => {
+        if (mayReturn(error)) setTimeout(() => send(withTime(options, endsAt)), pauseMs);
+        else listener.failed(error);
+      },
+    );
+  };
+  send(options);
+}
+
+/** The same request with the time it has left. */
+function withTime(options: RequestOptions, endsAt: number): RequestOptions {
+  return endsAt === Number.POSITIVE_INFINITY
+    ? options
+    : { ...options, timeoutMs: Math.max(1, endsAt - performance.now()) };
+}
+
+/** How often a bus has lost its connection. */
+interface Breaks {
+  count: number;
+  /** When the connection was there again, on the clock of `performance`. */
+  healedAt: number;
+}
+
+const known = new WeakMap<Bus, Breaks>();
+
+function breaksOf(bus: Bus): Breaks {
+  let breaks = known.get(bus);
+  if (breaks === undefined) {
+    breaks = { count: 0, healedAt: 0 };
+    known.set(bus, breaks);
+    void follow(bus.status, breaks);
+  }
+  return breaks;
+}
+
+/** Ends with the bus. */
+async function follow(statuses: AsyncIterable<{ readonly type: string }>, breaks: Breaks): Promise<void> {
+  for await (const { type } of statuses) {
+    if (type === 'disconnected') breaks.count += 1;
+    if (type === 'connected') breaks.healedAt = performance.now();
+  }
+}

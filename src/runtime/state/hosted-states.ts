@@ -1,0 +1,108 @@
+import type { ModelDict } from '../../../schemas/snapshot.ts';
+import type { Bus } from '../../bus/bus.ts';
+import { IModelError } from '../../errors.ts';
+import type { iModel } from '../../imodel.ts';
+import { FileStateStore } from './file-state-store.ts';
+import { keptDict, StateKeeper } from './state-keeper.ts';
+import type { StateStore } from './state-store.ts';
+
+/** Seconds between two snapshots, unless configured. */
+const defaultInterval = 5;
+
+/** The part of a runtime's options that tells how states are kept. */
+interface HostedStatesOptions {
+  readonly onError?: (error: unknown, subject: string) => void;
+}
+
+/** The states of a runtime's iModels, in one store. */
+export class HostedStates {
+  readonly #store: StateStore;
+  readonly #keepers = new Map<iModel, StateKeeper>();
+  readonly #intervalMs: number;
+  readonly #onError: (error: unknown, subject: string) => void;
+
+  private constructor(store: StateStore, intervalMs: number, onError: (error: unknown, subject: string) => void) {
+    this.#store = store;
+    this.#intervalMs = intervalMs;
+    this.#onError = onError;
+  }
+
+  /**
+   * Opens a store.
+   *
+   * @param place - A folder, `kv`, or `kv:` and the name of a bucket.
+   * @throws IModelError `config` for a folder that cannot be used, and for a bucket on a bus without a server; `unavailable` for a server
+   * without JetStream.
+   */
+  static async open(
+    place: string,
+    bus: Bus,
+    { stateInterval = defaultInterval }: { readonly stateInterval?: number | undefined },
+    { onError = () => {} }: HostedStatesOptions,
+  ): Promise<HostedStates> {
+    return new HostedStates(await openStore(place, bus), stateInterval * 1_000, onError);
+  }
+
+  /** What is kept of these iModels, by id. @throws IModelError `config`, naming place and path, for what cannot be read. */
+  async read(models: Iterable<iModel>): Promise<Map<string, ModelDict>> {
+    const dicts = new Map<string, ModelDict>();
+    for (const model of models) {
+      const kept = await this.#store.read(model.id);
+      if (kept !== null) dicts.set(model.id, keptDict(kept, model));
+    }
+    return dicts;
+  }
+
+  /** Keeps the state of an iModel from now on. */
+  keep(model: iModel): void {
+    const onError = (error: unknown) => this.#onError(error, `state of ${model.id}`);
+    const keeper = new StateKeeper({ model, store: this.#store, intervalMs: this.#intervalMs, onError });
+    this.#keepers.set(model, keeper);
+    keeper.begin();
+  }
+
+  /** Keeps the state of an iModel no more: another one has its place. */
+  release(model: iModel): void {
+    this.#keepers.get(model)?.abandon();
+    this.#keepers.delete(model);
+  }
+
+  /** Writes the last snapshot of an iModel that is gone. Does nothing for one that was released. */
+  async finish(model: iModel): Promise<void> {
+    const keeper = this.#keepers.get(model);
+    this.#keepers.delete(model);
+    await keeper?.close();
+  }
+
+  /** Writes all snapshots now. */
+  async save(): Promise<void> {
+    await Promise.all([...this.#keepers.values()].map((keeper) => keeper.save()));
+  }
+
+  /** Writes the last snapshots, and keeps nothing more. */
+  async close(): Promise<void> {
+    try {
+      await Promise.all([...this.#keepers.values()].map((keeper) => keeper.close()));
+    } finally {
+      await this.#store.close();
+    }
+  }
+
+  /** Keeps nothing more, and leaves what is written as it is. */
+  async abandon(): Promise<void> {
+    for (const keeper of this.#keepers.values()) keeper.abandon();
+    await this.#store.close();
+  }
+}
+
+async function openStore(place: string, bus: Bus): Promise<StateStore> {
+  const bucket = /^kv(?::(.+))?$/.exec(place);
+  if (bucket === null) return new FileStateStore(place);
+  const { NatsBus } = await import('../../bus/nats-bus.ts');
+  if (!(bus instanceof NatsBus)) {
+    const message = `Expected \`nats\` beside \`state: ${place}\`: the bucket is on a server; a bus inside the process has none`;
+    throw IModelError.of('config', message, { field: 'state', value: place });
+  }
+  const { KvStateStore } = await import('./kv-state-store.ts');
+  return KvStateStore.open(bus.connection, bucket[1]);
+}

@@ -4,6 +4,7 @@ import type { iModel } from '../../imodel.ts';
 import { genAiEndpoint } from '../../telemetry/gen-ai.ts';
 import { quietly } from '../../telemetry/tracer.ts';
 import { BoundedLabels } from './bounded-labels.ts';
+import { TalliedCounter, TalliedHistogram } from './tallied-metric.ts';
 
 /** Bounds of waits and durations, in seconds: from a cached answer to an agent's hour. */
 const callSeconds = [0.005, 0.02, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 1_800];
@@ -29,16 +30,12 @@ const maxCallers = 100;
  * @see {@link https://github.com/open-telemetry/semantic-conventions/blob/v1.37.0/docs/gen-ai/gen-ai-metrics.md} for the `gen_ai` metrics, as
  * OpenTelemetry's exporter for Prometheus writes their names (read 2026-11)
  */
-export async function addCallMetrics(
-  registry: Registry,
-): Promise<(model: iModel) => (event: ModelEventMessage) => void> {
-  const { Counter, Histogram } = await import('prom-client');
-  const registers = [registry];
-  const counter = <T extends string>(name: string, help: string, labelNames: readonly T[]) =>
-    new Counter({ name, help, labelNames, registers });
-  const histogram = <T extends string>(name: string, help: string, labelNames: readonly T[], buckets: number[]) =>
-    new Histogram({ name, help, labelNames, buckets, registers });
-  const genAi = ['gen_ai_operation_name', 'gen_ai_provider_name', 'gen_ai_request_model'] as const;
+export function addCallMetrics(registry: Registry): (model: iModel) => (event: ModelEventMessage) => void {
+  const counter = (name: string, help: string, labelNames: readonly string[]) =>
+    new TalliedCounter(registry, { name, help, labelNames });
+  const histogram = (name: string, help: string, labelNames: readonly string[], bounds: readonly number[]) =>
+    new TalliedHistogram(registry, { name, help, labelNames }, bounds);
+  const genAi = ['gen_ai_operation_name', 'gen_ai_provider_name', 'gen_ai_request_model'];
   const wait = histogram(
     'imodel_call_wait_seconds',
     'From submission to dispatch, by what the call waited for first',
@@ -95,35 +92,34 @@ export async function addCallMetrics(
   return (model) => {
     const { operation: name, provider } = genAiEndpoint(model.endpoint.config, model.isCli);
     // The model that the configuration names: what requests name instead would have no bound.
-    const of = { gen_ai_operation_name: name, gen_ai_provider_name: provider, gen_ai_request_model: model.modelName };
+    const of = [name, provider, model.modelName];
     const imodel = model.id;
     const note = (event: ModelEventMessage): void => {
       const { wait_ms: waitMs, duration_ms: durationMs, first_token_ms: firstMs, overhead_ms: overheadMs } = event;
       const { failure, usage: used, cost_usd: costUsd, status = 'completed' } = event;
       const caller = callers.of(event.caller ?? '');
-      if (waitMs !== undefined) wait.observe({ imodel, reason: event.wait_reason ?? 'none' }, waitMs / 1_000);
-      if (durationMs !== undefined) duration.observe({ imodel }, durationMs / 1_000);
-      if (overheadMs !== undefined) overhead.observe({ imodel }, overheadMs / 1_000);
+      if (waitMs !== undefined) wait.observe([imodel, event.wait_reason ?? 'none'], waitMs / 1_000);
+      if (durationMs !== undefined) duration.observe([imodel], durationMs / 1_000);
+      if (overheadMs !== undefined) overhead.observe([imodel], overheadMs / 1_000);
       if (firstMs !== undefined) {
-        firstToken.observe({ imodel }, firstMs / 1_000);
+        firstToken.observe([imodel], firstMs / 1_000);
         firstChunk.observe(of, ((waitMs ?? 0) + firstMs) / 1_000);
       }
-      if (failure !== undefined) failures.inc({ imodel, code: failure.code });
-      callerCalls.inc({ caller, status });
-      const error = failure === undefined ? {} : { error_type: failure.code };
-      operation.observe({ ...of, ...error }, ((waitMs ?? 0) + (durationMs ?? 0)) / 1_000);
+      if (failure !== undefined) failures.inc([imodel, failure.code]);
+      callerCalls.inc([caller, status]);
+      operation.observe([...of, failure?.code], ((waitMs ?? 0) + (durationMs ?? 0)) / 1_000);
       if (costUsd !== undefined) {
-        cost.inc({ imodel }, costUsd);
-        callerCost.inc({ caller }, costUsd);
+        cost.inc([imodel], costUsd);
+        callerCost.inc([caller], costUsd);
       }
       if (used === undefined) return;
       for (const [direction, count] of [
         ['input', used.input_tokens],
         ['output', used.output_tokens],
       ] as const) {
-        tokens.inc({ imodel, direction }, count);
-        callerTokens.inc({ caller, direction }, count);
-        usage.observe({ ...of, gen_ai_token_type: direction }, count);
+        tokens.inc([imodel, direction], count);
+        callerTokens.inc([caller, direction], count);
+        usage.observe([...of, direction], count);
       }
     };
     return (event) => {

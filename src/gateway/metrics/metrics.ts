@@ -27,7 +27,7 @@ export async function addMetrics(server: FastifyInstance, host: GatewayHost): Pr
     },
   });
   await addStateMetrics(registry, host);
-  const listener = await addCallMetrics(registry);
+  const listener = addCallMetrics(registry);
   const closeBus = host.bus === undefined ? () => {} : await addBusMetrics(registry, host.bus);
   const observed = new Map<string, () => void>();
   // One whose place another takes is heard to its end.

@@ -4,6 +4,9 @@ import { IModelError } from '../../errors.ts';
 /** After a reconnect a host may be back a little later than its caller: so long nobody answering means nothing. In milliseconds. */
 const returnMs = 10_000;
 
+/** How long a server that shuts down takes to send its connections elsewhere one by one, unless configured otherwise. In milliseconds. */
+const lameDuckMs = 120_000;
+
 /** How long to wait between two tries, in milliseconds. */
 const pauseMs = 100;
 
@@ -25,9 +28,12 @@ export function requestCall(
   const breaks = breaksOf(bus);
   const { count } = breaks;
   const endsAt = options.timeoutMs === undefined ? Number.POSITIVE_INFINITY : performance.now() + options.timeoutMs;
+  const sentAt = performance.now();
   const mayReturn = (error: unknown): boolean => {
-    if (!IModelError.is(error) || error.code !== 'no_responder' || breaks.count === count) return false;
-    return performance.now() <= Math.min(endsAt, breaks.healedAt + returnMs);
+    const now = performance.now();
+    if (!IModelError.is(error) || error.code !== 'no_responder' || now > endsAt) return false;
+    if (breaks.count !== count && now <= breaks.healedAt + returnMs) return true;
+    return now <= breaks.movingUntil && now <= sentAt + returnMs;
   };
   const send = (left: RequestOptions): void => {
     bus.request(subject, payload, left).then(
@@ -53,6 +59,8 @@ interface Breaks {
   count: number;
   /** When the connection was there again, on the clock of `performance`. */
   healedAt: number;
+  /** Until when hosts may be on their way from a server that shuts down to another. */
+  movingUntil: number;
 }
 
 const known = new WeakMap<Bus, Breaks>();
@@ -60,7 +68,7 @@ const known = new WeakMap<Bus, Breaks>();
 function breaksOf(bus: Bus): Breaks {
   let breaks = known.get(bus);
   if (breaks === undefined) {
-    breaks = { count: 0, healedAt: 0 };
+    breaks = { count: 0, healedAt: 0, movingUntil: 0 };
     known.set(bus, breaks);
     void follow(bus.status, breaks);
   }
@@ -72,5 +80,6 @@ async function follow(statuses: AsyncIterable<{ readonly type: string }>, breaks
   for await (const { type } of statuses) {
     if (type === 'disconnected') breaks.count += 1;
     if (type === 'connected') breaks.healedAt = performance.now();
+    if (type === 'lame_duck') breaks.movingUntil = performance.now() + lameDuckMs;
   }
 }

@@ -15,7 +15,7 @@ const submit = fc.record({
   tokens: fc.integer({ min: 1, max: 12 }),
   timeoutMs: fc.constantFrom(null, null, 700, 2_500),
   delay: fc.constantFrom(0, 50, 400),
-  fails: fc.boolean(),
+  fails: fc.constantFrom('never', 'never', 'never', 'finally', 'always', 'cools'),
 });
 const step: fc.Arbitrary<Step> = fc.oneof(
   { weight: 6, arbitrary: submit },
@@ -24,12 +24,16 @@ const step: fc.Arbitrary<Step> = fc.oneof(
     arbitrary: fc.record({ do: fc.constant('cancel' as const), ids: fc.tuple(fc.nat(24).map((n) => `c${n}`)) }),
   },
   { weight: 3, arbitrary: fc.record({ do: fc.constant('advance' as const), ms: fc.nat(900) }) },
+  { weight: 1, arbitrary: fc.record({ do: fc.constantFrom('pause' as const, 'resume' as const, 'resume' as const) }) },
 );
 const limits = fc.record({
   queueCapacity: fc.integer({ min: 2, max: 8 }),
   concurrencyLimit: fc.constantFrom(null, 1, 3),
   limitRequests: fc.constantFrom(null, 1, 2, 5),
   limitTokens: fc.constantFrom(null, 12, 30),
+  // Without chance: two that go the same way must come to the same end.
+  retry: fc.constantFrom(null, { maxRetries: 2, baseDelay: 0.15, jitter: false }),
+  breaker: fc.constantFrom(null, { failureThreshold: 2, recoveryTime: 0.4 }),
 });
 type Limits = typeof limits extends fc.Arbitrary<infer T> ? T : never;
 /** What is left to happen when no more step comes. */
@@ -41,7 +45,7 @@ function goingOn(after: readonly Step[]): Step[] {
 }
 
 function newModel(own: Limits, clock: VirtualClock): iModel {
-  return new iModel({ provider: 'scripted', ...own, interval: windowMs / 1_000, retry: null, clock });
+  return new iModel({ provider: 'scripted', ...own, interval: windowMs / 1_000, clock });
 }
 
 interface Stopped {

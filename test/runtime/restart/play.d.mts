@@ -9,10 +9,12 @@ export type Step =
       readonly tokens: number;
       readonly timeoutMs: number | null;
       readonly delay: number;
-      readonly fails: boolean;
+      /** Finally: with what is not tried again; always: until there are no more tries; cools: likewise, and the vendor asks for a pause. */
+      readonly fails: 'never' | 'finally' | 'always' | 'cools';
     }
   | { readonly do: 'cancel'; readonly ids: readonly string[] }
-  | { readonly do: 'advance'; readonly ms: number };
+  | { readonly do: 'advance'; readonly ms: number }
+  | { readonly do: 'pause' | 'resume' };
 
 /** Time, what happened, the call, and for an end its status and the code of its failure. */
 export type Entry = readonly (string | number | null)[];

@@ -4,6 +4,14 @@ export function begunAtOnce(model, clock) {
   return begun.map(({ id }) => [clock.now(), 'start', id]);
 }
 
+/** What every attempt of a call meets with, whichever of its endpoint it is. */
+const failuresOf = {
+  never: {},
+  finally: { failures: Array(100).fill({ code: 'rejected' }) },
+  always: { failures: Array(100).fill({ code: 'unavailable' }) },
+  cools: { failures: Array(100).fill({ code: 'rate_limited', retryAfterMs: 300 }) },
+};
+
 /** Plays steps on a scripted iModel, and notes in order which calls start and how they end, with the time. */
 export async function play(model, clock, steps, firstIndex, log) {
   const stop = model.observe((event) => {
@@ -19,7 +27,7 @@ export async function play(model, clock, steps, firstIndex, log) {
         prompt: `call ${firstIndex + index}`,
         delay_ms: delay,
         estimatedTokens: tokens,
-        ...(fails ? { failures: Array(50).fill({ code: 'rejected' }) } : {}),
+        ...failuresOf[fails],
       };
       const options = {
         callId: `c${firstIndex + index}`,
@@ -30,6 +38,10 @@ export async function play(model, clock, steps, firstIndex, log) {
       model.invoke(request, options).catch(() => {});
     } else if (step.do === 'cancel') {
       for (const id of step.ids) model.call(id)?.cancel();
+    } else if (step.do === 'pause') {
+      model.pause();
+    } else if (step.do === 'resume') {
+      model.resume();
     } else {
       await clock.advance(step.ms);
     }

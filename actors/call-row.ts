@@ -46,14 +46,10 @@ export interface RetryWait extends Due {
   isDue: boolean;
 }
 
-/** What there is of a call from its beginning on; also after its end. */
+/** What there is of a call while it runs: from its first attempt to its end. */
 export class CallRun {
-  /** Epoch milliseconds of its first attempt. */
-  readonly startedAt: number;
   /** {@link CircuitBreaker.epoch} when it began; below 0 when its end says nothing of the vendor any more. */
   breakerEpoch: number;
-  /** How often it was sent. */
-  attempts = 0;
   /** The units its latest attempt holds, from dispatch on. */
   grant: Grant | null = null;
   /** While it waits for its next attempt: when that is due. */
@@ -69,8 +65,7 @@ export class CallRun {
   /** Whether a hook runs before its first attempt. */
   isHooked = false;
 
-  constructor(startedAt: number, breakerEpoch: number) {
-    this.startedAt = startedAt;
+  constructor(breakerEpoch: number) {
     this.breakerEpoch = breakerEpoch;
   }
 }
@@ -98,7 +93,11 @@ export class CallRow implements QueueEntry<CallRow> {
   state: CallState = callState.created;
   /** Epoch milliseconds; -1 while it has not happened. */
   queuedAt = -1;
-  /** Null until it has begun. */
+  /** Epoch milliseconds of its first attempt; -1 while it has not happened. */
+  startedAt = -1;
+  /** How often it was sent. */
+  attempts = 0;
+  /** Null before it has begun and after it has ended: an old row, though nobody knows it, would keep what hangs on it from being collected with the young. */
   run: CallRun | null = null;
 
   /** Its number in the journal; 0 while that has not spoken of it. */
@@ -139,15 +138,5 @@ export class CallRow implements QueueEntry<CallRow> {
   /** Epoch milliseconds by which it must have been dispatched; Infinity when it need not. */
   get queueDeadlineAt(): number {
     return this.deadline?.beginsBy ?? Number.POSITIVE_INFINITY;
-  }
-
-  /** Epoch milliseconds of its first attempt; -1 while it has not happened. */
-  get startedAt(): number {
-    return this.run?.startedAt ?? -1;
-  }
-
-  /** How often it was sent. */
-  get attempts(): number {
-    return this.run?.attempts ?? 0;
   }
 }

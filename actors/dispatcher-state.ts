@@ -101,13 +101,14 @@ export function restoreRow(written: CallRowState, handle?: unknown): CallRow {
   const { run } = written;
   row.state = callState[run === undefined ? waitingStage(written.stage) : runningStage(written.stage)];
   if (run === undefined) return row;
+  row.startedAt = run.started_at;
+  row.attempts = run.attempts;
   row.run = restoreRun(row, run);
   return row;
 }
 
 function restoreRun(row: CallRow, written: NonNullable<CallRowState['run']>): CallRun {
-  const run = new CallRun(written.started_at, written.breaker_epoch);
-  run.attempts = written.attempts;
+  const run = new CallRun(written.breaker_epoch);
   run.isProbe = written.is_probe ?? false;
   run.isRescued = written.is_rescued ?? false;
   run.isHooked = written.is_hooked ?? false;
@@ -160,12 +161,13 @@ function writeRow(row: CallRow, dueOrders: ReadonlyMap<CallRow, number>): CallRo
   if (row.deadlineAt !== Number.POSITIVE_INFINITY) written.deadline_at = row.deadlineAt;
   if (row.queueDeadlineAt !== Number.POSITIVE_INFINITY) written.queue_deadline_at = row.queueDeadlineAt;
   if (row.streaming) written.streaming = true;
-  if (row.run !== null) written.run = writeRun(row.run, dueOrders.get(row));
+  if (row.run !== null) written.run = writeRun(row, row.run, dueOrders.get(row));
   return written;
 }
 
 function writeRun(
-  { startedAt, attempts, breakerEpoch, grant, retry, stopping, verdict, ...flags }: CallRun,
+  { startedAt, attempts }: CallRow,
+  { breakerEpoch, grant, retry, stopping, verdict, ...flags }: CallRun,
   dueOrder: number | undefined,
 ): NonNullable<CallRowState['run']> {
   const run: NonNullable<CallRowState['run']> = { started_at: startedAt, attempts, breaker_epoch: breakerEpoch };

@@ -387,7 +387,8 @@ export class Dispatcher {
     this.#running += 1;
     this.#counters.started += 1;
     this.#edges.break(this.#breaker?.state ?? 'closed');
-    row.run = new CallRun(now, this.#breaker?.epoch ?? 0);
+    row.startedAt = now;
+    row.run = new CallRun(this.#breaker?.epoch ?? 0);
     return row.run;
   }
 
@@ -396,8 +397,8 @@ export class Dispatcher {
     row.state = stepCall(row.state, 'call.dispatch');
     run.grant = this.#window.take(row.tokens, now);
     run.isProbe = this.#cooling.started(row.tokens, now);
-    run.attempts += 1;
-    if (run.attempts > 1) this.#counters.retried += 1;
+    row.attempts += 1;
+    if (row.attempts > 1) this.#counters.retried += 1;
     this.#effects.start(row);
   }
 
@@ -435,7 +436,7 @@ export class Dispatcher {
     if (run.isProbe) this.#resolveProbe(run, false);
     if (run.grant !== null) this.#window.release(run.grant);
     run.grant = null;
-    run.attempts -= 1;
+    row.attempts -= 1;
     if (run.stopping !== null) this.#complete(row, run, run.stopping, undefined);
     else if (this.#refusing) this.#complete(row, run, closedFailure(), undefined);
     else this.#wait(row, run, Math.max(this.#now, this.#cooling.until));
@@ -490,7 +491,7 @@ export class Dispatcher {
 
   /** Lets a failed call wait for another attempt. @returns False when there will be none. */
   #backOff(row: CallRow, run: CallRun, failure: Failure, now: number): boolean {
-    const delayMs = retryDelayMs(this.#resilience.retry, failure, run.attempts, this.#random);
+    const delayMs = retryDelayMs(this.#resilience.retry, failure, row.attempts, this.#random);
     if (delayMs === null || now + delayMs >= row.deadlineAt || this.#refusing) return false;
     // The limit was lowered while it ran: it would never have its turn, and all others with it.
     if (this.#tooLarge(row) !== null) return false;
@@ -585,6 +586,7 @@ export class Dispatcher {
     this.#deadlines.forget(row);
     this.#counters[endCounter[event as keyof typeof endCounter]] += 1;
     this.#effects.ended(row, failure);
+    row.run = null;
   }
 
   #refuse(): void {

@@ -173,9 +173,9 @@ class CallFollower {
       status: statusOf(row.state),
       submitted_at: this.#submittedAt,
       ahead: this.#ahead,
-      started_at: row.run?.startedAt ?? null,
+      started_at: row.startedAt < 0 ? null : row.startedAt,
       ended_at: this.#ended?.at ?? null,
-      attempts: row.run?.attempts ?? 0,
+      attempts: row.attempts,
       waited,
       phases,
       ended: this.#ended && { by: this.#ended.by, seq: this.#ended.seq, failure: this.#ended.failure },
@@ -244,7 +244,7 @@ class CallFollower {
     }
     if (run.stopping !== null) return { name: 'stopping' };
     if (run.isHooked || run.verdict !== null) return { name: 'hook' };
-    return run.isRescued ? { name: 'fallback' } : { name: 'attempt', attempt: run.attempts };
+    return run.isRescued ? { name: 'fallback' } : { name: 'attempt', attempt: row.attempts };
   }
 }
 

@@ -45,7 +45,9 @@ export class Recorder implements DispatcherJournal {
   /** The event that is being taken. */
   #event: DispatcherEvent = nothing;
   readonly #heard: { -readonly [K in keyof Heard]: Heard[K] } = { at: 0, who: null, answers: null };
-  readonly #answers: (number | boolean)[] = [];
+  /** How many answers to the present event were no; all of them, while nothing is kept of them. */
+  #refused = 0;
+  #answers: (number | boolean)[] | null = null;
 
   constructor(options: RecorderOptions) {
     this.#options = options;
@@ -65,20 +67,20 @@ export class Recorder implements DispatcherJournal {
     this.#event = event;
     this.#heard.at = now;
     this.#heard.who = 'row' in event && event.row.journalNumber === 0 ? this.#introduce(event.row) : null;
-    this.#heard.answers = null;
-    this.#answers.length = 0;
+    this.#answers = null;
+    this.#refused = 0;
   }
 
   answered(answer: number | boolean): void {
-    this.#answers.push(answer);
     // Most are asked only whether they object, and do not.
-    if (answer !== false) this.#heard.answers = this.#answers;
+    if (answer !== false) this.#answers ??= new Array<false>(this.#refused).fill(false);
+    if (this.#answers === null) this.#refused += 1;
+    else this.#answers.push(answer);
   }
 
   end(): void {
-    const heard = this.#heard;
-    if (heard.answers !== null) heard.answers = [...this.#answers];
-    if (this.#tape.hear(this.#event, heard)) this.#recorded();
+    this.#heard.answers = this.#answers;
+    if (this.#tape.hear(this.#event, this.#heard)) this.#recorded();
     else this.#write(this.#event);
     // What is in it may be large.
     this.#event = nothing;

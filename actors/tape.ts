@@ -33,18 +33,19 @@ export class Tape {
   readonly #flags: Uint8Array;
   /** Who, a failure, or a whole entry. */
   readonly #values: unknown[];
-  readonly #answers: (Heard['answers'] | undefined)[];
+  /** By index; null while all have said no. */
+  #answers: (Heard['answers'] | undefined)[] | null = null;
   #length = 0;
 
   constructor(firstSeq: number, capacity: number) {
     this.firstSeq = firstSeq;
-    this.#kinds = new Uint8Array(capacity);
-    this.#ats = new Float64Array(capacity);
-    this.#calls = new Uint32Array(capacity);
-    this.#tokens = new Float64Array(capacity);
-    this.#flags = new Uint8Array(capacity);
+    const bytes = new ArrayBuffer(capacity * 22);
+    this.#ats = new Float64Array(bytes, 0, capacity);
+    this.#tokens = new Float64Array(bytes, capacity * 8, capacity);
+    this.#calls = new Uint32Array(bytes, capacity * 16, capacity);
+    this.#kinds = new Uint8Array(bytes, capacity * 20, capacity);
+    this.#flags = new Uint8Array(bytes, capacity * 21, capacity);
     this.#values = new Array(capacity);
-    this.#answers = new Array(capacity);
   }
 
   get length(): number {
@@ -97,7 +98,7 @@ export class Tape {
     const name = kinds[this.#kinds[index] ?? whole];
     if (name === undefined) return this.#values[index] as JournalEntry;
     const common = { seq: this.firstSeq + index, at: this.#ats[index] as number };
-    const answers = this.#answers[index] ?? null;
+    const answers = this.#answers?.[index] ?? null;
     const told = answers === null ? {} : { answers: [...answers] };
     if (name === 'clock.tick') return { ...common, type: name, ...told };
     const call = this.#calls[index] as number;
@@ -131,7 +132,10 @@ export class Tape {
     const index = this.#length;
     this.#kinds[index] = kindNumber;
     this.#ats[index] = at;
-    if (answers !== null) this.#answers[index] = answers;
+    if (answers !== null) {
+      this.#answers ??= [];
+      this.#answers[index] = answers;
+    }
     this.#length = index + 1;
   }
 }

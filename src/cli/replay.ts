@@ -150,8 +150,8 @@ function stateText(model: Replay, { model_id: id, seq, at, mode, regions, state 
   const rows = [...model.rows()].map((row) => [
     row.id,
     statusOf(row.state),
-    `since ${formatTime(row.run?.startedAt ?? row.queuedAt)}`,
-    (row.run?.attempts ?? 0) > 1 ? `attempt ${row.run?.attempts}` : '',
+    `since ${formatTime(row.startedAt < 0 ? row.queuedAt : row.startedAt)}`,
+    row.attempts > 1 ? `attempt ${row.attempts}` : '',
     row.caller === '' ? '' : `by ${row.caller}`,
   ]);
   return [...lines, '', ...formatTable(rows)].join('\n');

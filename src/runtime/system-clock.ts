@@ -1,3 +1,4 @@
+import { performance } from 'node:perf_hooks';
 import type { Clock } from '../../actors/clock.ts';
 
 // The wall clock can be set back; a window or a duration must not notice. So: epoch time of the start plus monotonic time since.

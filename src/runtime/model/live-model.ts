@@ -2,7 +2,7 @@ import { setMaxListeners } from 'node:events';
 import { writeActor } from '../../../actors/actor-state.ts';
 import { isRunning, stepCall } from '../../../actors/call.ts';
 import { interruptedFailure } from '../../../actors/call-failures.ts';
-import { CallRow, CallRun } from '../../../actors/call-row.ts';
+import { CallRow } from '../../../actors/call-row.ts';
 import type { Clock } from '../../../actors/clock.ts';
 import type { DispatcherLimits, ResiliencePolicy } from '../../../actors/dispatcher-input.ts';
 import { restoreRow } from '../../../actors/dispatcher-state.ts';
@@ -296,7 +296,7 @@ export class LiveModel implements CallOwner, ExecutorObserver {
     const found = this.regions.life === 'running' ? this.caching.cache.find(call) : null;
     if (found === null) return false;
     row.queuedAt = this.clock.now();
-    row.run = new CallRun(row.queuedAt, -1);
+    row.startedAt = row.queuedAt;
     for (const event of ['call.enqueue', 'call.dispatch', 'call.complete'] as const)
       row.state = stepCall(row.state, event);
     call.bring(found);

@@ -1,9 +1,11 @@
 import { type Failure, failureOf } from '../schemas/failure.ts';
 import { Alarm } from './alarm.ts';
+import type { CallerTicket, CallerUse } from './caller-ticket.ts';
 import type { Clock } from './clock.ts';
-import { type Due, DueHeap } from './policy/heap.ts';
-import { type CallerLine, FairQueue, type QueueEntry } from './policy/queue.ts';
-import { type Grant, RollingWindow } from './policy/window.ts';
+import { DueHeap } from './policy/heap.ts';
+import { type LimitView, limitView, Meter } from './policy/meter.ts';
+import { FairQueue } from './policy/queue.ts';
+import { RollingWindow } from './policy/window.ts';
 
 /** What one caller may do, whichever iModels it calls; null is no limit. */
 export interface CallerLimits {
@@ -19,65 +21,6 @@ export interface CallerLimits {
   readonly costWindowMs: number;
   /** Requests that may wait. */
   readonly queueCapacity: number;
-}
-
-/** What a call uses: an estimate before it has ended, then what was reported. */
-export interface CallerUse {
-  readonly tokens: number;
-  readonly costMicros: number;
-}
-
-/** What a {@link CallerTicket} is made from. */
-export interface CallerTicketInput {
-  readonly estimate: CallerUse;
-  /** Higher goes first. */
-  readonly priority: number;
-  /** Epoch milliseconds until which it may wait. */
-  readonly deadlineAt: number;
-  /** It may begin. Called once at most, within {@link CallerGate.enter} too. */
-  admit(): void;
-  /** It may not. Called instead of {@link admit}. */
-  refuse(failure: Failure): void;
-}
-
-/** One request at the gate of its caller. */
-export class CallerTicket implements QueueEntry<CallerTicket>, Due {
-  readonly caller = '';
-  readonly cost = 1;
-  readonly weight = 1;
-  readonly priority: number;
-  readonly estimate: CallerUse;
-  readonly deadlineAt: number;
-  readonly admit: () => void;
-  readonly refuse: (failure: Failure) => void;
-  /** Epoch milliseconds at which it came; -1 before. */
-  enteredAt = -1;
-  /** Whether it is under way. */
-  isRunning = false;
-  /** What it holds while it runs. */
-  tokens: Grant | null = null;
-  costs: Grant | null = null;
-  next: CallerTicket | null = null;
-  previous: CallerTicket | null = null;
-  line: CallerLine<CallerTicket> | null = null;
-  dueAt = Number.POSITIVE_INFINITY;
-  heapIndex = -1;
-
-  constructor(input: CallerTicketInput) {
-    this.priority = input.priority;
-    this.estimate = input.estimate;
-    this.deadlineAt = input.deadlineAt;
-    this.admit = () => input.admit();
-    this.refuse = (failure) => input.refuse(failure);
-  }
-}
-
-/** What is used of one limit. */
-export interface LimitView {
-  readonly limit: number | null;
-  readonly used: number;
-  /** When the next part comes free; null while none is sure to. */
-  readonly resetsAt: number | null;
 }
 
 /** What a caller has used of its limits. */
@@ -143,11 +86,7 @@ export class CallerGate {
     const now = this.#clock.now();
     this.#requests.expire(now);
     return {
-      requests: {
-        limit: this.#limits.requests,
-        used: this.#requests.usedRequests,
-        resetsAt: instantOrNull(this.#requests.nextExpiryAt),
-      },
+      requests: limitView(this.#limits.requests, this.#requests.usedRequests, this.#requests.nextExpiryAt),
       tokens: this.#tokens.view(now),
       costMicros: this.#costs.view(now),
       running: this.#running,
@@ -319,82 +258,8 @@ export class CallerGate {
   }
 }
 
-/** What ends within this share of a window expires together, so that a day's calls take no more memory than a minute's. */
-const grain = 1 / 1_000;
-
-/** A limit on amounts that are only known once a call has ended. */
-class Meter {
-  readonly #window: RollingWindow;
-  /** Reserved by calls that run. */
-  #held = 0;
-  /** What has ended last. */
-  #latest: Grant | null = null;
-
-  constructor(limit: number | null, lengthMs: number) {
-    this.#window = new RollingWindow(amountsOf(limit, lengthMs));
-  }
-
-  get nextExpiryAt(): number {
-    return this.#window.nextExpiryAt;
-  }
-
-  limitTo(limit: number | null, lengthMs: number, now: number): void {
-    this.#window.change(amountsOf(limit, lengthMs), now);
-  }
-
-  view(now: number): LimitView {
-    this.#window.expire(now);
-    const { limits, usedTokens, nextExpiryAt } = this.#window;
-    return { limit: limits.tokens, used: usedTokens, resetsAt: instantOrNull(nextExpiryAt) };
-  }
-
-  /** Something must be left even for what is expected to use nothing. */
-  fits(amount: number, now: number): boolean {
-    return this.#window.fits(this.#least(amount), now);
-  }
-
-  hold(amount: number, now: number): Grant | null {
-    const grant = this.#window.take(amount, now);
-    if (grant !== null) this.#held += amount;
-    return grant;
-  }
-
-  settle(grant: Grant | null, amount: number, now: number): void {
-    if (grant === null) return;
-    this.#held -= grant.tokens;
-    this.#window.release(grant);
-    const grainMs = this.#window.limits.lengthMs * grain;
-    const endsAt = Math.ceil(now / grainMs) * grainMs;
-    this.#window.expire(now);
-    if (this.#latest?.sentAt === endsAt && this.#latest.heapIndex >= 0) {
-      this.#window.settle(this.#latest, this.#latest.tokens + amount);
-      return;
-    }
-    this.#latest = this.#window.take(amount, now);
-    if (this.#latest !== null) this.#window.sent(this.#latest, endsAt);
-  }
-
-  soonestAt(amount: number, now: number): number {
-    const { limits, usedTokens, nextExpiryAt } = this.#window;
-    if (limits.tokens === null || this.fits(amount, now)) return now;
-    return usedTokens - this.#held + this.#least(amount) > limits.tokens ? nextExpiryAt : now;
-  }
-
-  #least(amount: number): number {
-    return Math.max(1, Math.min(amount, this.#window.limits.tokens ?? amount));
-  }
-}
-
 function startsOf({ requests, windowMs }: CallerLimits) {
   return { requests, tokens: null, lengthMs: windowMs, marginMs: 0 };
-}
-
-function amountsOf(tokens: number | null, lengthMs: number) {
-  return { requests: null, tokens, lengthMs, marginMs: 0 };
-}
-
-function instantOrNull(at: number): number | null {
-  return at === Number.POSITIVE_INFINITY ? null : at;
 }
 
 function seconds(ms: number): string {

@@ -1,4 +1,4 @@
-import { CallerTicket, type CallerUse } from '../../actors/caller-gate.ts';
+import { CallerTicket, type CallerUse } from '../../actors/caller-ticket.ts';
 import { IModelError } from '../errors.ts';
 import type { ApiCalling } from '../runtime/calls/api-calling.ts';
 import { systemClock } from '../runtime/system-clock.ts';

@@ -1,4 +1,4 @@
-import type { CallerUse } from '../../actors/caller-gate.ts';
+import type { CallerUse } from '../../actors/caller-ticket.ts';
 import type { Fields } from '../endpoints/endpoint.ts';
 import { IModelError } from '../errors.ts';
 import type { iModel } from '../imodel.ts';

@@ -1,5 +1,5 @@
 import type { FastifyInstance } from 'fastify';
-import type { LimitView } from '../../actors/caller-gate.ts';
+import type { LimitView } from '../../actors/policy/meter.ts';
 import type { CallerBook } from '../callers/caller-book.ts';
 
 /** `GET /v1/callers`: who may call, and what each has used of its limits; for operators. Keys and their hashes are in no answer. */

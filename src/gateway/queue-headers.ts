@@ -1,4 +1,4 @@
-import type { LimitView } from '../../actors/caller-gate.ts';
+import type { LimitView } from '../../actors/policy/meter.ts';
 import type { Failure } from '../../schemas/failure.ts';
 import type { ModelState } from '../../schemas/state.ts';
 import type { Caller } from '../callers/caller.ts';

@@ -1,6 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { CallerGate, type CallerLimits, CallerTicket } from '../../actors/caller-gate.ts';
+import { CallerGate, type CallerLimits } from '../../actors/caller-gate.ts';
+import { CallerTicket } from '../../actors/caller-ticket.ts';
 import { type Failure, failureOf } from '../../schemas/failure.ts';
 import { VirtualClock } from '../../src/testing/virtual-clock.ts';
 

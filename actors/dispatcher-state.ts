@@ -1,7 +1,7 @@
 import type { ActorState, CallRowState } from '../schemas/live-state.ts';
 import type { BackingOff } from './backing-off.ts';
 import { type CallState, callState } from './call.ts';
-import { CallRow, CallRun } from './call-row.ts';
+import { CallRow, CallRun, type RetryWait } from './call-row.ts';
 import type { Deadlines } from './deadlines.ts';
 import type { DispatcherCounters } from './dispatcher-view.ts';
 import type { LiveRows } from './live-rows.ts';
@@ -64,13 +64,13 @@ export function writeParts(parts: DispatcherParts): WrittenParts {
 export function restoreParts(parts: DispatcherParts, { state, rows }: RestoredDispatcher, now: number): number {
   const held: Grant[] = [];
   const waiting: CallRow[] = [];
-  for (const row of rows) {
+  rows.forEach((row) => {
     parts.live.add(row);
     parts.deadlines.watchBeginning(row);
     if (row.run === null) waiting.push(row);
     else parts.deadlines.watchEnd(row);
     if (row.run?.grant) held.push(row.run.grant);
-  }
+  });
   parts.waiting.restore(state, waiting);
   restoreRetries(parts, state, rows);
   parts.window.restore(state.window, held, now);
@@ -125,14 +125,16 @@ function restoreRun(row: CallRow, written: NonNullable<CallRowState['run']>): Ca
 }
 
 function restoreRetries({ backingOff }: DispatcherParts, state: DispatcherState, rows: readonly CallRow[]): void {
-  const waits = state.calls
-    .flatMap(({ run }, index) => {
-      const wait = rows[index]?.run?.retry ?? null;
-      return wait === null || run?.retry === undefined ? [] : [{ wait, order: run.retry.order }];
-    })
-    .sort((one, other) => one.order - other.order)
-    .map(({ wait }) => wait);
-  backingOff.restore(state.again, waits);
+  const waits: { readonly wait: RetryWait; readonly order: number }[] = [];
+  state.calls.forEach(({ run }, index) => {
+    const wait = rows[index]?.run?.retry ?? null;
+    if (wait !== null && run?.retry !== undefined) waits.push({ wait, order: run.retry.order });
+  });
+  waits.sort((one, other) => one.order - other.order);
+  backingOff.restore(
+    state.again,
+    waits.map(({ wait }) => wait),
+  );
 }
 
 const stageNames = new Map<CallState, NonNullable<CallRowState['stage']>>([

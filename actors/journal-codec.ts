@@ -59,19 +59,19 @@ export function writeEvent(event: DispatcherEvent, context: EntryContext): Writt
   }
 }
 
-const stateNames = Object.keys(actorState.omit({ life: true }).shape);
-const callNames = Object.keys(callRowState.shape);
+const stateNames: ReadonlySet<string> = new Set(Object.keys(actorState.omit({ life: true }).shape));
+const callNames: ReadonlySet<string> = new Set(Object.keys(callRowState.shape));
 
 /** Only what is the actor's: whoever restores may have given more, prompts included. */
 function stateOfActor(state: DispatcherState): DispatcherState {
   return picked({ ...state, calls: state.calls.map((call) => picked(call, callNames)) }, stateNames);
 }
 
-function picked<T extends object>(record: T, names: readonly string[]): T {
+function picked<T extends object>(record: T, names: ReadonlySet<string>): T {
   const own: Record<string, unknown> = {};
-  for (const name of names) {
-    const value = (record as Record<string, unknown>)[name];
-    if (value !== undefined) own[name] = value;
+  for (const name in record) {
+    const value = record[name];
+    if (value !== undefined && names.has(name)) own[name] = value;
   }
   // What is left out is no part of the type.
   return own as T;

@@ -149,8 +149,10 @@ export class Recorder implements DispatcherJournal {
 
   #callsOf(rows: readonly CallRow[]): { calls: number[]; requests?: Record<string, unknown>[] } {
     const { requestOf } = this.#options;
-    for (const row of rows) if (row.journalNumber === 0) this.#number(row);
-    const calls = rows.map(({ journalNumber }) => journalNumber);
+    const calls = rows.map((row) => {
+      if (row.journalNumber === 0) this.#number(row);
+      return row.journalNumber;
+    });
     return requestOf === undefined ? { calls } : { calls, requests: rows.map((row) => requestOf(row, row.queuedAt)) };
   }
 

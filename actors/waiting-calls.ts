@@ -76,11 +76,12 @@ export class WaitingCalls {
 
   /** Goes on where {@link write} was called. To be called while it is empty. @param rows - Each caller's in the order of their coming. */
   restore({ queue, outside }: WrittenWaiting, rows: readonly CallRow[]): void {
-    const isOutside = ({ state }: CallRow): boolean => state === callState.outside;
-    this.#outside.restore(outside, rows.filter(isOutside));
-    this.#queue.restore(
-      queue,
-      rows.filter((row) => !isOutside(row)),
-    );
+    const queued: CallRow[] = [];
+    const held: CallRow[] = [];
+    rows.forEach((row) => {
+      (row.state === callState.outside ? held : queued).push(row);
+    });
+    this.#outside.restore(outside, held);
+    this.#queue.restore(queue, queued);
   }
 }

@@ -28,8 +28,8 @@ export async function snapshot() {
     await restored.close();
   }
   await model.close();
-  const slowest = (times) => `${median(times).toFixed(0)} ms, ${Math.max(...times).toFixed(0)} at most`;
-  row('toDict({ state: true }) with 10,000 waiting calls', slowest(writing), 'at most 100 ms');
-  row('fromDict of the same', slowest(reading), 'at most 100 ms');
+  const times = ([first, ...rest]) => `${first.toFixed(0)} ms; then ${median(rest).toFixed(0)} ms`;
+  row('toDict({ state: true }) of 10,000 waiting calls, the first', times(writing), 'at most 100 ms');
+  row('fromDict of the same, the first', times(reading), 'at most 100 ms');
   row('its JSON beside the payloads in JSON', `${(text.length / payloads.length).toFixed(3)} ×`, 'less than 1.3 ×');
 }

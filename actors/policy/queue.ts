@@ -139,21 +139,23 @@ export class FairQueue<T extends QueueEntry<T>> {
    *
    * @param entries - Those that waited, each caller's in the order of its pushes. Some that the lanes do not know go last.
    */
-  restore(lanes: readonly LaneState[], entries: Iterable<T>): void {
-    const waiting = new Map<string, T[]>();
-    for (const entry of entries) {
-      const key = lineKey(entry.priority, entry.caller);
-      const line = waiting.get(key);
-      if (line === undefined) waiting.set(key, [entry]);
+  restore(lanes: readonly LaneState[], entries: readonly T[]): void {
+    const waiting = new Map<number, Map<string, T[]>>();
+    entries.forEach((entry) => {
+      const lines = waiting.get(entry.priority) ?? new Map<string, T[]>();
+      const line = lines.get(entry.caller);
+      if (line === undefined) lines.set(entry.caller, [entry]);
       else line.push(entry);
-    }
+      if (lines.size === 1) waiting.set(entry.priority, lines);
+    });
+    const push = (entry: T): void => this.push(entry);
     for (const { priority, quantum, round } of lanes) {
       const lane = this.#lane(priority);
       lane.quantum = quantum;
+      const lines = waiting.get(priority);
       for (const [caller, deficit, weight] of round) {
-        const key = lineKey(priority, caller);
-        for (const entry of waiting.get(key) ?? []) this.push(entry);
-        waiting.delete(key);
+        lines?.get(caller)?.forEach(push);
+        lines?.delete(caller);
         const line = lane.lines.get(caller);
         if (line === undefined) continue;
         line.weight = weight ?? line.weight;
@@ -161,10 +163,12 @@ export class FairQueue<T extends QueueEntry<T>> {
         line.deficit = Math.min(deficit, 2 * lane.quantum * mostWeight);
       }
     }
-    for (const line of waiting.values()) for (const entry of line) this.push(entry);
+    for (const lines of waiting.values()) for (const line of lines.values()) line.forEach(push);
   }
 
   #lane(priority: number): Lane<T> {
+    const [first] = this.#lanes;
+    if (first?.priority === priority) return first;
     const index = this.#lanes.findIndex((lane) => lane.priority <= priority);
     const found = this.#lanes[index];
     if (found?.priority === priority) return found;
@@ -199,10 +203,6 @@ function* linesOf<T>({ turn }: Lane<T>): Generator<CallerLine<T>, void, undefine
     yield line;
     line = line.nextLine === turn ? null : line.nextLine;
   }
-}
-
-function lineKey(priority: number, caller: string): string {
-  return `${priority} ${caller}`;
 }
 
 /** Adds a caller at the end of the round. */

@@ -1,7 +1,7 @@
 import type { Clock } from '../../actors/clock.ts';
 import { type GatewayConfig, type NatsConfig, runtimeConfig, runtimeConfigBesideDicts } from '../../schemas/config.ts';
 import type { CloseOptions } from '../../schemas/imodel.ts';
-import { type ModelDict, modelDict } from '../../schemas/snapshot.ts';
+import type { ModelDict } from '../../schemas/snapshot.ts';
 import type { Bus } from '../bus/bus.ts';
 import { createMemoryBus } from '../bus/memory.ts';
 import type { NatsOptions } from '../bus/nats-options.ts';
@@ -14,6 +14,7 @@ import { createModel } from './create-model.ts';
 import { HostedModels } from './hosted-models.ts';
 import type { ServedModel } from './serving/serve.ts';
 import { HostedStates } from './state/hosted-states.ts';
+import { readDict } from './state/read-dict.ts';
 
 /** Which iModels a runtime hosts, and where. */
 export interface RuntimeConfig {
@@ -150,7 +151,7 @@ function addDicts(models: Map<string, iModel>, bus: Bus, { dicts = [], clock, en
       throw IModelError.of('config', message, { field: 'id', value: model.id });
     }
     models.set(model.id, model);
-    given.set(model.id, checked(modelDict, data, 'dict', 'config'));
+    given.set(model.id, readDict(data as object));
   }
   return given;
 }

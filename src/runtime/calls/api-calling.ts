@@ -58,7 +58,7 @@ export interface CallInit {
   readonly payload: Fields;
   readonly transport: Fields;
   readonly owner: CallOwner;
-  readonly metadata?: Record<string, unknown>;
+  readonly metadata?: Record<string, unknown> | undefined;
 }
 
 type EndListener = (call: ApiCalling) => void;

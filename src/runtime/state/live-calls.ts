@@ -41,9 +41,9 @@ export function readLiveCall(written: LiveCall, owner: CallOwner): ApiCalling {
     id: written.id,
     createdAtMs: written.created_at ?? written.queued_at,
     payload: written.payload,
-    transport: readTransport(written.transport ?? {}),
+    transport: written.transport === undefined ? {} : readTransport(written.transport),
     owner,
-    ...(written.metadata === undefined ? {} : { metadata: written.metadata }),
+    metadata: written.metadata,
   });
   if (written.streaming === true) call.sink = new LateSink();
   call.request = written.request ?? null;

@@ -17,6 +17,7 @@ import { checked } from '../checked.ts';
 import { remoteEndpoint } from '../resolve-endpoint.ts';
 import { redacted } from './credentials.ts';
 import { makeByRecipe, secretsOf } from './endpoint-recipe.ts';
+import { readDict } from './read-dict.ts';
 
 /** What no dict holds, given again when an iModel is read from one. */
 export interface FromDictOptions extends Omit<IModelFunctions, 'endpoint'> {
@@ -90,7 +91,7 @@ function checkedDict(data: unknown): ModelDict {
     });
   }
   refuseLaterVersion(data, 'The dict');
-  return checked(modelDict, data, 'dict', 'config');
+  return readDict(data);
 }
 
 /** @param name - How to call the dict. @throws IModelError `config` for a dict that a later version of this program wrote. */

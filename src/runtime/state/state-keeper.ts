@@ -1,10 +1,10 @@
 import { longestUseMs } from '../../../actors/policy/window.ts';
-import { type ModelDict, modelDict } from '../../../schemas/snapshot.ts';
+import type { ModelDict } from '../../../schemas/snapshot.ts';
 import { IModelError } from '../../errors.ts';
 import type { iModel } from '../../imodel.ts';
 import type { ApiCalling } from '../calls/api-calling.ts';
-import { checked } from '../checked.ts';
 import type { CallRecorder } from '../model/live-model.ts';
+import { readDict } from './read-dict.ts';
 import { refuseLaterVersion } from './read-model.ts';
 import { applyLog, type LogEntry, readLog } from './state-log.ts';
 import { type KeptState, parseSnapshot, type StateStore } from './state-store.ts';
@@ -158,7 +158,7 @@ export function keptDict(kept: KeptState, model: iModel): ModelDict {
   const { place } = kept;
   const data = parseSnapshot(kept.snapshot, place);
   refuseLaterVersion(data, place);
-  const dict = checked(modelDict, data, place, 'config');
+  const dict = readDict(data, place);
   if (dict.id !== undefined && dict.id !== model.id) {
     const message = `Expected ${place} to hold the state of ${model.id}, got that of ${dict.id}`;
     throw IModelError.of('config', message, { field: `${place}: id`, value: dict.id });

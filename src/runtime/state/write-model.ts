@@ -49,7 +49,7 @@ export function writeModel(model: WritableModel, settings: ModelOptions, options
   const dict = withState(model, settings, options);
   const secrets = secretsIn(model);
   try {
-    return plainCopy(dict, (text) => withoutSecrets(text, secrets)) as ModelDict;
+    return plainCopy(dict, secrets.length === 0 ? null : (text) => withoutSecrets(text, secrets)) as ModelDict;
   } catch {
     // A request may hold what is not plain.
     return JSON.parse(textOf(dict, secrets)) as ModelDict;

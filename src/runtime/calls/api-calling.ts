@@ -12,40 +12,16 @@ import type { CallHooks } from '../../hooks/call-hooks.ts';
 import type { ChunkOutlet } from '../../hooks/chunk-outlet.ts';
 import type { CallSpan } from '../../telemetry/call-span.ts';
 import type { OwnTime } from '../../telemetry/own-time.ts';
-import { addSpending, nothingSpent, type Spending } from '../../tokens/spending.ts';
+import { nothingSpent, type Spending } from '../../tokens/spending.ts';
+import { AttemptResults } from './attempt-results.ts';
 import { type CallTiming, writeCallDict, writeWireCall } from './call-dict.ts';
 import type { CallEntry } from './call-entry.ts';
+import type { CallOwner } from './call-owner.ts';
 
 /** Groups of errors stop growing here. */
 const maxErrors = 100;
 
 const emptyView: AnswerView = { text: '', thinking: '', toolUses: [], finishReason: null, usage: null };
-
-/** What a call needs of the iModel that made it. @internal */
-export interface CallOwner {
-  /** Ends the call as cancelled; see {@link ApiCalling.cancel}. */
-  cancel(call: ApiCalling, reason?: unknown): void;
-  /** Ends the call as failed, for a reason that is not the endpoint's. */
-  fail(call: ApiCalling, error: unknown): void;
-  /** A new call of the same owner with this payload. */
-  renew(call: ApiCalling, payload: Fields, transport: Fields, metadata: Record<string, unknown>): ApiCalling;
-  /** What a call would be sent with for this request. @throws IModelError `invalid_request` */
-  prepare(request: Fields): PreparedRequest;
-  /** What the usage of an attempt cost, in US dollars; null when that is not known. */
-  costOf(call: ApiCalling, usage: Usage | null): number | null;
-}
-
-/** A request as its endpoint has taken it. @internal */
-export interface PreparedRequest {
-  /** The body that is sent. */
-  readonly payload: Fields;
-  /** What travels beside it. */
-  readonly transport: Fields;
-  /** The request without what travels beside the body. */
-  readonly body: Fields;
-  /** Whether an earlier answer will do. */
-  readonly isCached: boolean;
-}
 
 /** How an outcome is written. @internal */
 export type ReplyType = NonNullable<LiveCall['reply_type']>;
@@ -113,9 +89,8 @@ export class ApiCalling {
   /** Made when somebody looks. */
   #metadata: Record<string, unknown> | null;
   #row: CallRow | null = null;
-  #reply: EndpointReply | null = null;
-  /** What attempts have used of which nothing came. */
-  #spentBefore: Spending = nothingSpent;
+  /** Null until something came. */
+  #results: AttemptResults | null = null;
   // Epoch milliseconds, -1 while it has not happened: a virtual clock may well stand at 0.
   #firstChunkAt = -1;
   #endedAt = -1;
@@ -184,7 +159,7 @@ export class ApiCalling {
 
   /** The vendor's body, untouched; the aggregate after a stream; null before the end and where there is none. */
   get response(): unknown {
-    return this.#settled?.response ?? null;
+    return this.#visible?.reply?.response ?? null;
   }
 
   /** The answer's text, whoever the vendor; empty when there is none. */
@@ -323,14 +298,12 @@ export class ApiCalling {
 
   /** What an attempt brought; becomes visible when the call ends. The usage of earlier ones stays counted. @internal */
   bring(reply: EndpointReply): void {
-    if (this.ended) return;
-    if (this.#reply !== null) this.alsoSpent(this.#spentOn(this.#reply));
-    this.#reply = reply;
+    if (!this.ended) this.#resultsSoFar.bring(reply);
   }
 
   /** What was used for it beside what it brings. @internal */
   alsoSpent(spending: Spending): void {
-    this.#spentBefore = addSpending(this.#spentBefore, spending);
+    this.#resultsSoFar.alsoSpent(spending);
   }
 
   /** @internal */
@@ -392,21 +365,22 @@ export class ApiCalling {
     else if (listeners !== null) notify(listeners, this);
   }
 
-  get #spending(): Spending {
-    if (!this.ended && this.#outcome === null) return nothingSpent;
-    return this.#reply === null ? this.#spentBefore : addSpending(this.#spentBefore, this.#spentOn(this.#reply));
+  get #resultsSoFar(): AttemptResults {
+    this.#results ??= new AttemptResults(this, this.#owner);
+    return this.#results;
   }
 
-  #spentOn({ view: { usage }, cost = this.#owner.costOf(this, usage) }: EndpointReply): Spending {
-    return { usage, cost };
+  /** What came, as far as its reader may see it yet. */
+  get #visible(): AttemptResults | null {
+    return this.ended || this.#outcome !== null ? this.#results : null;
+  }
+
+  get #spending(): Spending {
+    return this.#visible?.spending ?? nothingSpent;
   }
 
   get #view(): AnswerView {
-    return this.#settled?.view ?? emptyView;
-  }
-
-  get #settled(): EndpointReply | null {
-    return this.ended || this.#outcome !== null ? this.#reply : null;
+    return this.#visible?.reply?.view ?? emptyView;
   }
 }
 

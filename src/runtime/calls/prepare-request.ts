@@ -1,6 +1,17 @@
 import type { Endpoint, Fields } from '../../endpoints/endpoint.ts';
 import { withoutField } from '../../endpoints/fields.ts';
-import type { PreparedRequest } from './api-calling.ts';
+
+/** A request as its endpoint has taken it. @internal */
+export interface PreparedRequest {
+  /** The body that is sent. */
+  readonly payload: Fields;
+  /** What travels beside it. */
+  readonly transport: Fields;
+  /** The request without what travels beside the body. */
+  readonly body: Fields;
+  /** Whether an earlier answer will do. */
+  readonly isCached: boolean;
+}
 
 /** What travels beside the body of most calls. */
 const noTransport: Fields = Object.freeze({});

@@ -1,6 +1,7 @@
 import type { CallRowState, LiveCall } from '../../../schemas/live-state.ts';
 import type { Fields } from '../../endpoints/endpoint.ts';
-import { ApiCalling, type CallOwner } from '../calls/api-calling.ts';
+import { ApiCalling } from '../calls/api-calling.ts';
+import type { CallOwner } from '../calls/call-owner.ts';
 import { LateSink } from '../calls/late-sink.ts';
 import { writeValue } from './written.ts';
 

@@ -2,6 +2,7 @@ import type { FinishReason, ToolUse, Usage } from '../../schemas/chunk.ts';
 import type { Fields } from '../endpoints/endpoint.ts';
 import { record } from '../http/vendor-error.ts';
 import type { ApiCalling } from '../runtime/calls/api-calling.ts';
+import { saidBy } from './declined.ts';
 import type { AnswerContext } from './dialect.ts';
 
 /**
@@ -19,14 +20,17 @@ export function writeCompletion(call: ApiCalling, { target, callId, createdAt }:
   const vendor = record(call.response);
   if (target.family === 'chat' && Array.isArray(vendor?.choices)) return addPresent(frame, vendor);
   const toolUses = target.family === 'agent' ? [] : call.toolUses;
+  const { text, declined } = saidBy(call);
   const message = {
     role: 'assistant',
-    content: call.text === '' && toolUses.length > 0 ? null : call.text,
-    refusal: null,
+    content: text === '' && (toolUses.length > 0 || declined !== '') ? null : text,
+    refusal: declined === '' ? null : declined,
     ...(call.thinking === '' ? {} : { reasoning_content: call.thinking }),
     ...(toolUses.length === 0 ? {} : { tool_calls: toolUses.map(writeToolCall) }),
   };
-  const finish = chatFinish(call.finishReason, toolUses.length > 0);
+  // Words of refusal are an answer, and a whole one.
+  const reason = declined !== '' && call.finishReason === 'refusal' ? 'stop' : call.finishReason;
+  const finish = chatFinish(reason, toolUses.length > 0);
   return {
     ...frame,
     ...(typeof vendor?.model === 'string' ? { model: vendor.model } : {}),

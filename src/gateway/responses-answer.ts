@@ -3,6 +3,7 @@ import type { Fields } from '../endpoints/endpoint.ts';
 import { record } from '../http/vendor-error.ts';
 import type { ApiCalling } from '../runtime/calls/api-calling.ts';
 import { nameOf } from './chat-answer.ts';
+import { saidBy } from './declined.ts';
 import type { AnswerContext } from './dialect.ts';
 
 /**
@@ -16,13 +17,20 @@ export function writeResponse(call: ApiCalling, context: AnswerContext): unknown
   if (target.family === 'responses' && Array.isArray(vendor?.output)) return vendor;
   const id = callId.replaceAll('-', '');
   const toolUses = target.family === 'agent' ? [] : call.toolUses;
+  const { text, declined } = saidBy(call);
+  const parts = [
+    ...(text === '' && declined !== '' ? [] : [textPart(text)]),
+    ...(declined === '' ? [] : [refusalPart(declined)]),
+  ];
   const output = [
-    ...(call.thinking === '' ? [] : [reasoningItem(`rs_${id}`, call.thinking)]),
-    ...(call.text === '' && toolUses.length > 0 ? [] : [messageItem(`msg_${id}`, call.text)]),
+    ...(call.thinking === '' ? [] : [reasoningItem(`rs_${id}`, [summaryPart(call.thinking)])]),
+    ...(call.text === '' && toolUses.length > 0 ? [] : [messageItem(`msg_${id}`, parts)]),
     ...toolUses.map((use, index) => callItem(`fc_${id}_${index}`, use)),
   ];
   const model = typeof vendor?.model === 'string' ? vendor.model : nameOf(target.model);
-  return responseObject(context, { model, output, reason: call.finishReason, usage: call.usage });
+  // Words of refusal are an answer, and a whole one.
+  const reason = declined !== '' && call.finishReason === 'refusal' ? 'stop' : call.finishReason;
+  return responseObject(context, { model, output, reason, usage: call.usage });
 }
 
 /** What a {@link responseObject} is made of. */
@@ -71,15 +79,29 @@ export function responseFrame({ callId, createdAt }: AnswerContext, model: strin
   };
 }
 
-/** The item of reasoning that was shown. */
-export function reasoningItem(id: string, text: string): Fields {
-  return { id, type: 'reasoning', summary: [{ type: 'summary_text', text }], status: 'completed' };
+/** The item of reasoning that was shown, in {@link summaryPart}s. */
+export function reasoningItem(id: string, summary: readonly Fields[]): Fields {
+  return { id, type: 'reasoning', summary, status: 'completed' };
 }
 
-/** The item of a text. */
-export function messageItem(id: string, text: string): Fields {
-  const content = [{ type: 'output_text', text, annotations: [], logprobs: [] }];
+/** The part of reasoning. */
+export function summaryPart(text: string): Fields {
+  return { type: 'summary_text', text };
+}
+
+/** The item of what a model says, in {@link textPart}s and {@link refusalPart}s. */
+export function messageItem(id: string, content: readonly Fields[]): Fields {
   return { id, type: 'message', status: 'completed', role: 'assistant', content };
+}
+
+/** The part of a text. */
+export function textPart(text: string): Fields {
+  return { type: 'output_text', text, annotations: [], logprobs: [] };
+}
+
+/** The part of the words with which a model declines. */
+export function refusalPart(refusal: string): Fields {
+  return { type: 'refusal', refusal };
 }
 
 /** The item of a tool the model asks for. */

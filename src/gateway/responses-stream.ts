@@ -7,15 +7,43 @@ import { nameOf } from './chat-answer.ts';
 import type { AnswerContext, StreamEncoder } from './dialect.ts';
 import { openaiError } from './openai-dialect.ts';
 import { statusOf } from './refusal.ts';
-import { callItem, messageItem, reasoningItem, responseFrame, responseObject } from './responses-answer.ts';
+import {
+  callItem,
+  messageItem,
+  reasoningItem,
+  refusalPart,
+  responseFrame,
+  responseObject,
+  summaryPart,
+  textPart,
+} from './responses-answer.ts';
 
-/** The text or the reasoning that is being written. */
-interface OpenText {
+/** The message or the reasoning that is being written. */
+interface OpenItem {
   readonly type: 'message' | 'reasoning';
   readonly index: number;
   readonly id: string;
+  /** Its parts that are complete. */
+  readonly parts: Fields[];
+  /** The part that is being written. */
+  kind: PartKind;
   text: string;
 }
+
+/** What an item's parts are of. */
+type PartKind = 'text' | 'refusal' | 'summary';
+
+/** How a part is told of. */
+const partEvents = {
+  text: { part: 'response.content_part', piece: 'response.output_text', place: 'content_index', write: textPart },
+  refusal: { part: 'response.content_part', piece: 'response.refusal', place: 'content_index', write: refusalPart },
+  summary: {
+    part: 'response.reasoning_summary_part',
+    piece: 'response.reasoning_summary_text',
+    place: 'summary_index',
+    write: summaryPart,
+  },
+} as const;
 
 /** A tool call on its way; it has a place once its name is known. */
 interface OpenCall {
@@ -41,7 +69,8 @@ export class ResponsesStreamEncoder implements StreamEncoder {
   #begun = false;
   #items = 0;
   #sequence = 0;
-  #open: OpenText | null = null;
+  #open: OpenItem | null = null;
+  #declined = false;
   #reason: FinishReason | null = null;
   #usage: Usage | null = null;
 
@@ -54,9 +83,12 @@ export class ResponsesStreamEncoder implements StreamEncoder {
   chunk(chunk: Chunk): string {
     switch (chunk.type) {
       case 'text':
-        return chunk.content ? this.#text('message', chunk.content) : '';
+        if (!chunk.content) return '';
+        if (chunk.metadata?.refusal !== true) return this.#text('text', chunk.content);
+        this.#declined = true;
+        return this.#text('refusal', chunk.content);
       case 'thinking':
-        return chunk.content ? this.#text('reasoning', chunk.content) : '';
+        return chunk.content ? this.#text('summary', chunk.content) : '';
       case 'tool_use':
         return this.#tool(chunk);
       case 'system':
@@ -73,9 +105,11 @@ export class ResponsesStreamEncoder implements StreamEncoder {
   }
 
   end(call: ApiCalling): string {
-    let before = this.#begin() + this.#closeText();
-    if (this.#items === 0) before += this.#openText('message') + this.#closeText();
-    const parts = { model: this.#model, output: this.#output, reason: this.#reason, usage: this.#usage };
+    let before = this.#begin() + this.#closeItem();
+    if (this.#items === 0) before += this.#openPart('text') + this.#closeItem();
+    // Words of refusal are an answer, and a whole one.
+    const reason = this.#declined && this.#reason === 'refusal' ? 'stop' : this.#reason;
+    const parts = { model: this.#model, output: this.#output, reason, usage: this.#usage };
     const vendor = this.#context.target.family === 'responses' ? record(call.response) : undefined;
     const response = Array.isArray(vendor?.output) ? vendor : responseObject(this.#context, parts);
     return before + this.#event(`response.${String(response.status)}`, { response });
@@ -87,50 +121,52 @@ export class ResponsesStreamEncoder implements StreamEncoder {
     return this.#event('error', { code: error.code, message: error.message, param: error.param, error });
   }
 
-  #text(type: OpenText['type'], content: string): string {
-    const opened = this.#open?.type === type ? '' : this.#openText(type);
+  #text(kind: PartKind, content: string): string {
+    const opened = this.#open?.kind === kind ? '' : this.#openPart(kind);
     const open = this.#open;
     if (open === null) return opened;
     open.text += content;
-    const place = { item_id: open.id, output_index: open.index };
-    const delta =
-      type === 'message'
-        ? this.#event('response.output_text.delta', { ...place, content_index: 0, delta: content, logprobs: [] })
-        : this.#event('response.reasoning_summary_text.delta', { ...place, summary_index: 0, delta: content });
-    return opened + delta;
+    const logprobs = kind === 'text' ? { logprobs: [] } : {};
+    return opened + this.#event(`${partEvents[kind].piece}.delta`, { ...placeOf(open), delta: content, ...logprobs });
   }
 
-  #openText(type: OpenText['type']): string {
-    const before = this.#begin() + this.#closeText();
+  #openPart(kind: PartKind): string {
+    const type = kind === 'summary' ? 'reasoning' : 'message';
+    const before = this.#open?.type === type ? this.#closePart(this.#open) : this.#openItem(type, kind);
+    const open = this.#open;
+    if (open === null) return before;
+    open.kind = kind;
+    open.text = '';
+    const { part, write } = partEvents[kind];
+    return before + this.#event(`${part}.added`, { ...placeOf(open), part: write('') });
+  }
+
+  #openItem(type: OpenItem['type'], kind: PartKind): string {
+    const before = this.#begin() + this.#closeItem();
     const index = this.#takePlace();
-    const open: OpenText = { type, index, id: `${type === 'message' ? 'msg' : 'rs'}_${this.#name}_${index}`, text: '' };
-    this.#open = open;
-    const place = { item_id: open.id, output_index: index };
-    const item =
-      type === 'message'
-        ? { ...messageItem(open.id, ''), status: 'in_progress', content: [] }
-        : { ...reasoningItem(open.id, ''), status: 'in_progress', summary: [] };
-    const added = this.#event('response.output_item.added', { output_index: index, item });
-    const part =
-      type === 'message'
-        ? this.#event('response.content_part.added', { ...place, content_index: 0, part: textPart('') })
-        : this.#event('response.reasoning_summary_part.added', { ...place, summary_index: 0, part: summaryPart('') });
-    return before + added + part;
+    const id = `${type === 'message' ? 'msg' : 'rs'}_${this.#name}_${index}`;
+    this.#open = { type, index, id, parts: [], kind, text: '' };
+    const item = { ...itemOf(this.#open), status: 'in_progress' };
+    return before + this.#event('response.output_item.added', { output_index: index, item });
   }
 
-  #closeText(): string {
+  #closePart(open: OpenItem): string {
+    const { kind, text } = open;
+    const { part, piece, write } = partEvents[kind];
+    const said = kind === 'refusal' ? { refusal: text } : kind === 'text' ? { text, logprobs: [] } : { text };
+    const done =
+      this.#event(`${piece}.done`, { ...placeOf(open), ...said }) +
+      this.#event(`${part}.done`, { ...placeOf(open), part: write(text) });
+    open.parts.push(write(text));
+    return done;
+  }
+
+  #closeItem(): string {
     const open = this.#open;
     if (open === null) return '';
+    const done = this.#closePart(open);
     this.#open = null;
-    const { id, index, text, type } = open;
-    const place = { item_id: id, output_index: index };
-    const done =
-      type === 'message'
-        ? this.#event('response.output_text.done', { ...place, content_index: 0, text, logprobs: [] }) +
-          this.#event('response.content_part.done', { ...place, content_index: 0, part: textPart(text) })
-        : this.#event('response.reasoning_summary_text.done', { ...place, summary_index: 0, text }) +
-          this.#event('response.reasoning_summary_part.done', { ...place, summary_index: 0, part: summaryPart(text) });
-    return done + this.#itemDone(index, type === 'message' ? messageItem(id, text) : reasoningItem(id, text));
+    return done + this.#itemDone(open.index, itemOf(open));
   }
 
   #tool({ toolId, toolName, toolInput, isDelta, metadata }: Chunk): string {
@@ -150,7 +186,7 @@ export class ResponsesStreamEncoder implements StreamEncoder {
     let text = '';
     let piece = fragment;
     if (call.index < 0) {
-      text += this.#begin() + this.#closeText();
+      text += this.#begin() + this.#closeItem();
       call.index = this.#takePlace();
       const item = { ...callItem(place.item_id, written(callId, call.name, '')), status: 'in_progress' };
       text += this.#event('response.output_item.added', { output_index: call.index, item });
@@ -189,12 +225,12 @@ export class ResponsesStreamEncoder implements StreamEncoder {
   }
 }
 
-function textPart(text: string): Fields {
-  return { type: 'output_text', text, annotations: [], logprobs: [] };
+function placeOf({ id, index, kind, parts }: OpenItem): Fields {
+  return { item_id: id, output_index: index, [partEvents[kind].place]: parts.length };
 }
 
-function summaryPart(text: string): Fields {
-  return { type: 'summary_text', text };
+function itemOf({ id, type, parts }: OpenItem): Fields {
+  return type === 'message' ? messageItem(id, parts) : reasoningItem(id, parts);
 }
 
 function written(id: string, name: string, text: string) {

@@ -16,7 +16,13 @@ const story =
   'Once upon a time there was a queue, and everybody in it was served in order. One day a caller came who was in a hurry. ' +
   'The queue looked at its priority, nodded, and let the caller pass. The others did not mind: they knew that each of them would have a turn.';
 
-/** Scripted iModels of which each shows something else: a limit, a slow answer, a vendor that fails. They need no key and send nothing. */
+/** How long the vendor of one of them wants to be left alone now and then, in milliseconds. */
+const shyMs = 12_000;
+
+/**
+ * Scripted iModels of which each shows something else: a limit, a slow answer, a vendor that fails, and one that wants to be left alone for a
+ * while. They need no key and send nothing.
+ */
 export function demoModels(): RuntimeConfig['models'] {
   return {
     echo: { model: 'scripted/echo', chunk_delay_ms: 30, limitRequests: 15, interval: 20, limitTokens: 2_000 },
@@ -30,6 +36,13 @@ export function demoModels(): RuntimeConfig['models'] {
       breaker: { failureThreshold: 3, recoveryTime: 10 },
       // Good and bad days take turns.
       failures: (call: number) => (call % 24 > 14 ? 'unavailable' : null),
+    },
+    shy: {
+      model: 'scripted/shy',
+      text: 'Not so many at once, please.',
+      delay_ms: 300,
+      chunk_delay_ms: 60,
+      failures: (call: number) => (call % 9 === 8 ? { code: 'rate_limited', retryAfterMs: shyMs } : null),
     },
   };
 }

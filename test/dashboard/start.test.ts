@@ -14,8 +14,8 @@ it('npm start needs no key and no server, prints where to look, and there is som
   const [, url = ''] = /watch them at (http:\S+);/.exec(program.stdout()) ?? [];
   const page = await browser().newPage();
   await page.goto(url);
-  await page.locator('.card').nth(2).waitFor();
-  expect(await page.locator('.card h3').allTextContents()).toEqual(['echo', 'moody', 'story']);
+  await page.locator('.card').nth(3).waitFor();
+  expect(await page.locator('.card h3').allTextContents()).toEqual(['echo', 'moody', 'shy', 'story']);
   await page.locator('tr[data-call]').first().waitFor();
   await page.close();
   program.child.kill('SIGTERM');

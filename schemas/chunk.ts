@@ -1,8 +1,8 @@
 import { z } from 'zod';
 
 /**
- * What a chunk is a piece of. `system` comes first where it comes; agents send further ones, with `metadata.event`, for what is neither answer
- * nor failure. `result` comes at most once and last.
+ * What a chunk is a piece of. `system` comes first where it comes; further ones, with `metadata.event`, tell what is neither answer
+ * nor failure: agents send such, and `choice` is a piece of another answer where several were asked for. `result` comes at most once and last.
  */
 export const chunkTypes = ['system', 'thinking', 'text', 'tool_use', 'tool_result', 'result', 'error'] as const;
 
@@ -56,7 +56,7 @@ export type ToolUse = z.infer<typeof toolUse>;
 /**
  * One piece of a streamed answer.
  *
- * Order within a call: one `system` or none; then `thinking`, `text`, `tool_use` and `tool_result` as the model makes them, for agents with
+ * Order within a call: one `system` or none; then `thinking`, `text`, `tool_use` and `tool_result` as the model makes them, with
  * further `system` between; then either one `result`, or one `error` with which the stream fails.
  */
 export interface Chunk {

@@ -25,6 +25,10 @@ const milliseconds = z.number().min(0);
  */
 export const scriptedRequest = openaiChatRequest.partial().extend({
   prompt: z.string().optional(),
+  /** A script has one answer, */
+  n: z.literal(1, '1: a script has one answer').nullish(),
+  /** and knows of no others that were likely. */
+  logprobs: z.literal(false, 'false: a script knows of no probabilities').nullish(),
   /** The answer: a text, or a function of the payload that gives one. @defaultValue the last user message, word for word */
   text: z.union([z.string(), z.custom<(payload: Readonly<Record<string, unknown>>) => string>(isFunction)]).optional(),
   /** Reasoning that comes before the text. */

@@ -97,9 +97,14 @@ export class Answer {
   }
 
   /** Text with which the model declines. */
-  writeRefusal(content: string): void {
+  writeRefusal(content: string, metadata: Readonly<Record<string, unknown>> = {}): void {
     this.#refused = true;
-    this.writeText(content, { refusal: true });
+    this.writeText(content, { refusal: true, ...metadata });
+  }
+
+  /** What is neither answer nor failure, as a `system` chunk. @param event - Its name. */
+  writeNote(event: string, fields: Readonly<Record<string, unknown>>): void {
+    this.#write({ type: 'system', metadata: { event, ...fields } });
   }
 
   writeThinking(content: string, metadata?: Readonly<Record<string, unknown>>): void {

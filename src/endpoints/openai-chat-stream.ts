@@ -36,6 +36,13 @@ interface ChatChoice {
   readonly delta?: ChatDelta | null;
   readonly message?: ChatDelta | null;
   readonly finish_reason?: string | null;
+  readonly logprobs?: ChatLogprobs | null;
+}
+
+/** How likely the tokens of a piece were, as the vendor writes it. */
+interface ChatLogprobs {
+  readonly content?: readonly unknown[] | null;
+  readonly refusal?: readonly unknown[] | null;
 }
 
 interface ChatDelta {
@@ -56,12 +63,25 @@ interface ToolDelta {
   readonly extra_content?: unknown;
 }
 
-/** Reads the events of a streamed chat completion. */
+/** What has come of a choice beside the first. */
+interface OtherChoice {
+  text: string;
+  refusal: string;
+  finishReason: string | null;
+  readonly chances: TokenChances;
+}
+
+/**
+ * Reads the events of a streamed chat completion. The first choice is the answer. Pieces of the others, where several were asked for, are `system`
+ * chunks with the vendor's own words for them: `metadata: { event: 'choice', index, delta, finishReason, logprobs }`.
+ */
 export class OpenaiChatReading implements StreamReading {
   readonly #answer: Answer;
   readonly #options: ChatReadingOptions;
   readonly #splitter: ThinkPrefixSplitter | null;
-  readonly #others = new Map<number, { text: string; finishReason: string | null }>();
+  /** Choices beside the first. */
+  readonly #others = new Map<number, OtherChoice>();
+  readonly #chances = new TokenChances();
   readonly #kept: Record<string, unknown> = {};
   readonly #reasoningDetails: unknown[] = [];
   readonly #annotations: unknown[] = [];
@@ -105,7 +125,7 @@ export class OpenaiChatReading implements StreamReading {
     this.#splitter?.end();
     const { extras } = this.#answer;
     if (this.#others.size > 0) {
-      extras.otherChoices = [...this.#others].map(([index, other]) => ({ index, ...other }));
+      extras.otherChoices = [...this.#others].map(([index, { text, finishReason }]) => ({ index, text, finishReason }));
     }
     if (this.#annotations.length > 0) extras.annotations = this.#annotations;
     if (this.#reasoningDetails.length > 0) extras.reasoningDetails = this.#reasoningDetails;
@@ -125,17 +145,18 @@ export class OpenaiChatReading implements StreamReading {
       ...(this.#annotations.length === 0 ? {} : { annotations: this.#annotations }),
       ...(toolCalls.length === 0 ? {} : { tool_calls: toolCalls.map(writeCall) }),
     };
-    const others = [...this.#others].map(([index, other]) => ({
+    const others = [...this.#others].map(([index, { text: content, refusal, finishReason, chances }]) => ({
       index,
-      message: { role: 'assistant', content: other.text },
-      finish_reason: other.finishReason,
+      message: { role: 'assistant', content, ...(refusal === '' ? {} : { refusal }) },
+      finish_reason: finishReason,
+      ...chances.written(),
     }));
     return {
       id,
       object: 'chat.completion',
       created: this.#created,
       model,
-      choices: [{ index: 0, message, finish_reason: rawFinishReason }, ...others],
+      choices: [{ index: 0, message, finish_reason: rawFinishReason, ...this.#chances.written() }, ...others],
       ...this.#kept,
       ...(usage === null ? {} : { usage: usage.raw }),
     };
@@ -150,7 +171,8 @@ export class OpenaiChatReading implements StreamReading {
 
   #choice(choice: ChatChoice): void {
     const delta = choice.delta ?? choice.message;
-    if (delta !== undefined && delta !== null) this.#delta(delta);
+    const logprobs = choice.logprobs ? this.#chances.add(choice.logprobs) : null;
+    if (delta !== undefined && delta !== null) this.#delta(delta, logprobs);
     const reason = choice.finish_reason;
     if (typeof reason !== 'string' || reason === '') return;
     if (this.#options.failingReasons?.includes(reason) === true) {
@@ -160,19 +182,21 @@ export class OpenaiChatReading implements StreamReading {
     this.#answer.finishReason = chatFinishReason(reason);
   }
 
-  #delta(delta: ChatDelta): void {
+  #delta(delta: ChatDelta, logprobs: ChatLogprobs | null): void {
     const answer = this.#answer;
     const { content } = delta;
     const thinking = delta.reasoning_content ?? delta.reasoning;
     if (typeof thinking === 'string' && thinking !== '') answer.writeThinking(thinking);
     if (content !== undefined && content !== null && content !== '') {
       const text = contentText(content);
-      if (this.#splitter === null) answer.writeText(text);
-      else this.#splitter.write(text);
+      if (this.#splitter !== null) this.#splitter.write(text);
+      else answer.writeText(text, logprobs?.content ? { logprobs } : undefined);
     }
+    // What the splitter lets out, and when, has nothing to do with tokens.
+    if (logprobs?.content && (this.#splitter !== null || !content)) answer.writeText('', { logprobs });
     if (typeof delta.refusal === 'string' && delta.refusal !== '') {
       this.#refusal += delta.refusal;
-      answer.writeRefusal(delta.refusal);
+      answer.writeRefusal(delta.refusal, logprobs?.refusal ? { logprobs } : {});
     }
     if (Array.isArray(delta.tool_calls)) {
       for (const call of delta.tool_calls as readonly ToolDelta[]) this.#tool(call);
@@ -217,12 +241,23 @@ export class OpenaiChatReading implements StreamReading {
     return delta.function?.name ? undefined : toolCalls.at(-1);
   }
 
-  #otherChoice(choice: ChatChoice): void {
-    const index = choice.index ?? 0;
-    const other = this.#others.get(index) ?? { text: '', finishReason: null };
-    other.text += contentText(choice.delta?.content);
-    other.finishReason = choice.finish_reason ?? other.finishReason;
+  #otherChoice({ index = 0, delta, finish_reason: finishReason, logprobs }: ChatChoice): void {
+    const other = this.#others.get(index) ?? {
+      text: '',
+      refusal: '',
+      finishReason: null,
+      chances: new TokenChances(),
+    };
+    other.text += contentText(delta?.content);
+    other.refusal += delta?.refusal ?? '';
+    other.finishReason = finishReason ?? other.finishReason;
     this.#others.set(index, other);
+    this.#answer.writeNote('choice', {
+      index,
+      delta: delta ?? {},
+      finishReason: finishReason ?? null,
+      logprobs: other.chances.add(logprobs),
+    });
   }
 
   #groq(event: ChatEvent): void {
@@ -236,6 +271,33 @@ export class OpenaiChatReading implements StreamReading {
       if (event[name] !== undefined && event[name] !== null) this.#kept[name] = event[name];
     }
   }
+}
+
+/** How likely the tokens of one choice were, all together. */
+class TokenChances {
+  #content: unknown[] | null = null;
+  #refusal: unknown[] | null = null;
+
+  /** @returns What was added; null where there was nothing in it. */
+  add(piece: ChatLogprobs | null | undefined): ChatLogprobs | null {
+    if (!piece?.content?.length && !piece?.refusal?.length) return null;
+    const { content, refusal } = piece;
+    if (content) this.#content = append(this.#content, content);
+    if (refusal) this.#refusal = append(this.#refusal, refusal);
+    return piece;
+  }
+
+  /** As the vendor writes them; nothing where there were none. */
+  written(): { readonly logprobs?: ChatLogprobs } {
+    if (this.#content === null && this.#refusal === null) return {};
+    return { logprobs: { content: this.#content, refusal: this.#refusal } };
+  }
+}
+
+function append(to: unknown[] | null, entries: readonly unknown[]): unknown[] {
+  if (to === null) return [...entries];
+  for (const entry of entries) to.push(entry);
+  return to;
 }
 
 /** Whether an event reports a failure: with `error`, or by what it is called (vLLM: `object: "error"`). */

@@ -12,10 +12,6 @@ export const chatCompletions: Shape = {
   dialect: openaiDialect,
   read(body, target) {
     const streaming = readStream(body);
-    if (streaming) {
-      refuseInStreams('n', body.n, typeof body.n === 'number' && body.n > 1);
-      refuseInStreams('logprobs', body.logprobs, body.logprobs === true);
-    }
     const includeUsage = streaming && record(body.stream_options)?.include_usage === true;
     return { ...fitChat(body, target), streaming, includeUsage };
   },
@@ -32,11 +28,4 @@ export function readStream({ stream }: Fields): boolean {
   if (stream === undefined || stream === null || typeof stream === 'boolean') return stream === true;
   const message = `Expected \`stream\` to be true or false, got ${printValue(stream)}`;
   throw IModelError.of('invalid_request', message, { path: 'stream', value: printValue(stream) });
-}
-
-/** A stream carries one choice, and its text without probabilities. */
-function refuseInStreams(name: string, value: unknown, asked: boolean): void {
-  if (!asked) return;
-  const message = `\`${name}\` of ${printValue(value)} cannot be streamed: ask without \`stream\``;
-  throw IModelError.of('invalid_request', message, { path: name, value: printValue(value) });
 }

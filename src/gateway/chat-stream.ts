@@ -48,6 +48,7 @@ export class ChatStreamEncoder implements StreamEncoder {
       case 'tool_use':
         return this.#tool(chunk);
       case 'system':
+        if (chunk.metadata?.event === 'choice') return this.#choice(chunk.metadata);
         this.#name(chunk.metadata ?? {});
         return '';
       case 'result':
@@ -72,22 +73,26 @@ export class ChatStreamEncoder implements StreamEncoder {
   }
 
   #text({ content, metadata }: Chunk): string {
-    if (!content) return '';
-    if (metadata?.refusal !== true) return this.#delta(`{"content":${JSON.stringify(content)}}`);
+    const logprobs = metadata?.logprobs === undefined ? '' : `,"logprobs":${JSON.stringify(metadata.logprobs)}`;
+    if (!content && logprobs === '') return '';
+    if (metadata?.refusal !== true) return this.#delta(`{"content":${JSON.stringify(content)}}${logprobs}`);
     this.#refused = true;
-    return this.#delta(`{"refusal":${JSON.stringify(content)}}`);
+    return this.#delta(`{"refusal":${JSON.stringify(content)}}${logprobs}`);
+  }
+
+  /** A piece of another choice than the first, in the words of its vendor, which are the caller's. */
+  #choice({ index, delta, finishReason, logprobs }: Fields): string {
+    const opened = this.#head === '' ? this.#delta('{}') : '';
+    const choice = { index, delta, ...(logprobs == null ? {} : { logprobs }), finish_reason: finishReason };
+    const { includeUsage } = this.#context;
+    const data = { ...this.#frame(), choices: [choice], ...(includeUsage ? { usage: null } : {}) };
+    return `${opened}data: ${JSON.stringify(data)}\n\n`;
   }
 
   /** A delta as an event, after the one that opens the answer. */
   #delta(delta: string): string {
     if (this.#head !== '') return `${this.#head}${delta}${this.#tail}`;
-    const frame = {
-      id: this.#id,
-      object: 'chat.completion.chunk',
-      created: this.#context.createdAt,
-      model: this.#model,
-    };
-    this.#head = `data: ${JSON.stringify(frame).slice(0, -1)},"choices":[{"index":0,"delta":`;
+    this.#head = `data: ${JSON.stringify(this.#frame()).slice(0, -1)},"choices":[{"index":0,"delta":`;
     return `${this.#head}{"role":"assistant","content":""}${this.#tail}${this.#head}${delta}${this.#tail}`;
   }
 
@@ -138,15 +143,16 @@ export class ChatStreamEncoder implements StreamEncoder {
 
   #usageEvent(): string {
     if (this.#usage === null) return '';
-    const frame = {
+    return `data: ${JSON.stringify({ ...this.#frame(), choices: [], usage: chatUsage(this.#usage) })}\n\n`;
+  }
+
+  #frame(): Fields {
+    return {
       id: this.#id,
       object: 'chat.completion.chunk',
       created: this.#context.createdAt,
       model: this.#model,
-      choices: [],
-      usage: chatUsage(this.#usage),
     };
-    return `data: ${JSON.stringify(frame)}\n\n`;
   }
 }
 

@@ -331,8 +331,49 @@ describe('streams', () => {
     });
     const { chunks, reply } = await run(chat(), { messages, n: 2 }, { stream: true });
     expect(reply?.view.text).toBe('A');
+    expect(chunks.map(({ type, content, metadata }) => [type, content ?? metadata?.event])).toEqual([
+      ['system', undefined],
+      ['system', 'choice'],
+      ['text', 'A'],
+      ['system', 'choice'],
+      ['result', undefined],
+    ]);
+    expect(chunks[1]?.metadata).toEqual({
+      event: 'choice',
+      index: 1,
+      delta: { content: 'B' },
+      finishReason: null,
+      logprobs: null,
+    });
     expect(chunks.at(-1)?.metadata?.otherChoices).toEqual([{ index: 1, text: 'B', finishReason: 'length' }]);
     expect(reply?.response).toMatchObject({ choices: [{ index: 0 }, { index: 1, finish_reason: 'length' }] });
+  });
+
+  it('hands on how likely each token was, with its text, and puts it all together', async () => {
+    const chance = (token: string) => ({ token, logprob: -0.5, bytes: null, top_logprobs: [] });
+    const likely = (...tokens: string[]) => ({ content: tokens.map(chance), refusal: null });
+    upstream.handle(async (_request, reply) => {
+      await reply.events([
+        { id: 'c1', choices: [{ index: 0, delta: { content: '' }, logprobs: { content: [], refusal: null } }] },
+        { id: 'c1', choices: [{ index: 0, delta: { content: 'Hel' }, logprobs: likely('H', 'el') }] },
+        { id: 'c1', choices: [{ index: 0, delta: { content: 'lo' }, logprobs: likely('lo') }] },
+        { id: 'c1', choices: [{ index: 1, delta: { content: 'Hi' }, logprobs: likely('Hi') }] },
+        { id: 'c1', choices: [{ index: 0, delta: {}, logprobs: null, finish_reason: 'stop' }] },
+      ]);
+      reply.end();
+    });
+    const { chunks, reply } = await run(chat(), { messages, n: 2, logprobs: true }, { stream: true });
+    const texts = chunks.filter(({ type }) => type === 'text');
+    expect(texts.map(({ content, metadata }) => [content, metadata?.logprobs])).toEqual([
+      ['Hel', likely('H', 'el')],
+      ['lo', likely('lo')],
+    ]);
+    expect(reply?.response).toMatchObject({
+      choices: [
+        { message: { content: 'Hello' }, logprobs: likely('H', 'el', 'lo') },
+        { message: { content: 'Hi' }, logprobs: likely('Hi') },
+      ],
+    });
   });
 
   it('takes an event of 300 KiB', async () => {

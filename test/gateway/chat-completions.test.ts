@@ -199,6 +199,8 @@ describe('a one-shot completion', () => {
       ['claude', 'temperature', 3],
       ['scripted', 'messages', 'hello'],
       ['scripted', 'stream', 'yes'],
+      ['scripted', 'n', 2],
+      ['scripted', 'logprobs', true],
     ] as const) {
       const response = await post('/v1/chat/completions', { model, messages, [field]: value });
       const { error } = (await response.json()) as { error: Record<string, unknown> };

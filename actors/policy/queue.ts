@@ -34,6 +34,7 @@ export interface CallerLine<T> {
 
 interface Lane<T> {
   readonly priority: number;
+  /** By caller, where there are several: a lane with one caller, which comes and goes with every call, is known by its `turn`. */
   readonly lines: Map<string, CallerLine<T>>;
   /** Whose turn it is; null when the lane is empty. */
   turn: CallerLine<T> | null;
@@ -63,7 +64,7 @@ export class FairQueue<T extends QueueEntry<T>> {
   push(entry: T): void {
     const lane = this.#lane(entry.priority);
     lane.quantum = Math.max(lane.quantum, entry.cost);
-    const line = lane.lines.get(entry.caller);
+    const line = lineOf(lane, entry.caller);
     entry.next = null;
     if (line === undefined) {
       entry.previous = null;
@@ -116,8 +117,8 @@ export class FairQueue<T extends QueueEntry<T>> {
   /** All entries, by priority and then by caller; not the order of service between callers. */
   *[Symbol.iterator](): Generator<T, void, undefined> {
     for (const lane of this.#lanes) {
-      for (const line of lane.lines.values()) {
-        for (let entry: T | null = line.head; entry !== null; entry = entry.next) yield entry;
+      for (const { head } of linesOf(lane)) {
+        for (let entry: T | null = head; entry !== null; entry = entry.next) yield entry;
       }
     }
   }
@@ -156,7 +157,7 @@ export class FairQueue<T extends QueueEntry<T>> {
       for (const [caller, deficit, weight] of round) {
         lines?.get(caller)?.forEach(push);
         lines?.delete(caller);
-        const line = lane.lines.get(caller);
+        const line = lineOf(lane, caller);
         if (line === undefined) continue;
         line.weight = weight ?? line.weight;
         // Nobody saves more than two turns, which may have been worth more when they were saved.
@@ -196,6 +197,10 @@ function turnOf<T extends QueueEntry<T>>(lane: Lane<T>): CallerLine<T> {
   return line;
 }
 
+function lineOf<T>({ turn, lines }: Lane<T>, caller: string): CallerLine<T> | undefined {
+  return turn?.caller === caller ? turn : lines.get(caller);
+}
+
 /** Callers from the one whose turn it is on. */
 function* linesOf<T>({ turn }: Lane<T>): Generator<CallerLine<T>, void, undefined> {
   let line = turn;
@@ -225,19 +230,20 @@ function join<T extends QueueEntry<T>>(lane: Lane<T>, entry: T): CallerLine<T> {
     line.previousLine = line;
     lane.turn = line;
   } else {
+    if (turn.nextLine === turn) lane.lines.set(turn.caller, turn);
+    lane.lines.set(line.caller, line);
     line.nextLine = turn;
     line.previousLine = turn.previousLine;
     turn.previousLine.nextLine = line;
     turn.previousLine = line;
   }
-  lane.lines.set(line.caller, line);
   return line;
 }
 
 /** Takes an empty caller out of the round, and with it what was left of its share. */
 function leave<T extends QueueEntry<T>>(line: CallerLine<T>): void {
   const { lane } = line;
-  lane.lines.delete(line.caller);
+  if (lane.lines.size > 0) lane.lines.delete(line.caller);
   if (line.nextLine === line) {
     lane.turn = null;
     // One dear entry shall not make the turns of all who come later long.

@@ -93,8 +93,8 @@ export class CallRow implements QueueEntry<CallRow> {
   state: CallState = callState.created;
   /** Epoch milliseconds; -1 while it has not happened. */
   queuedAt = -1;
-  /** Epoch milliseconds of its first attempt; -1 while it has not happened. */
-  startedAt = -1;
+  /** Epoch milliseconds of its first attempt. */
+  startedAt: number | null = null;
   /** How often it was sent. */
   attempts = 0;
   /** Null before it has begun and after it has ended: an old row, though nobody knows it, would keep what hangs on it from being collected with the young. */

@@ -168,11 +168,15 @@ function writeRow(row: CallRow, dueOrders: ReadonlyMap<CallRow, number>): CallRo
 }
 
 function writeRun(
-  { startedAt, attempts }: CallRow,
+  { startedAt, queuedAt, attempts }: CallRow,
   { breakerEpoch, grant, retry, stopping, verdict, ...flags }: CallRun,
   dueOrder: number | undefined,
 ): NonNullable<CallRowState['run']> {
-  const run: NonNullable<CallRowState['run']> = { started_at: startedAt, attempts, breaker_epoch: breakerEpoch };
+  const run: NonNullable<CallRowState['run']> = {
+    started_at: startedAt ?? queuedAt,
+    attempts,
+    breaker_epoch: breakerEpoch,
+  };
   // What has expired says nothing any more.
   if (grant !== null && grant.sentAt < 0) run.grant = { tokens: grant.tokens };
   else if (grant !== null && grant.heapIndex >= 0) {

@@ -173,7 +173,7 @@ class CallFollower {
       status: statusOf(row.state),
       submitted_at: this.#submittedAt,
       ahead: this.#ahead,
-      started_at: row.startedAt < 0 ? null : row.startedAt,
+      started_at: row.startedAt,
       ended_at: this.#ended?.at ?? null,
       attempts: row.attempts,
       waited,

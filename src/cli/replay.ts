@@ -150,7 +150,7 @@ function stateText(model: Replay, { model_id: id, seq, at, mode, regions, state 
   const rows = [...model.rows()].map((row) => [
     row.id,
     statusOf(row.state),
-    `since ${formatTime(row.startedAt < 0 ? row.queuedAt : row.startedAt)}`,
+    `since ${formatTime(row.startedAt ?? row.queuedAt)}`,
     row.attempts > 1 ? `attempt ${row.attempts}` : '',
     row.caller === '' ? '' : `by ${row.caller}`,
   ]);

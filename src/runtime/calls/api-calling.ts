@@ -215,7 +215,7 @@ export class ApiCalling {
   get timing(): CallTiming {
     return {
       queuedAt: instant(this.#row?.queuedAt),
-      startedAt: instant(this.#row?.startedAt),
+      startedAt: this.#row?.startedAt ?? null,
       firstChunkAt: instant(this.#firstChunkAt),
       endedAt: instant(this.#endedAt),
     };

@@ -36,7 +36,7 @@ function viewOf(row: CallRow, position: number | undefined): CallView {
     ...(position === undefined ? {} : { position }),
     streaming: row.streaming,
     queued_at: row.queuedAt,
-    ...(row.startedAt < 0 ? {} : { started_at: row.startedAt }),
+    ...(row.startedAt === null ? {} : { started_at: row.startedAt }),
     ...(firstChunkAt === null ? {} : { first_chunk_at: firstChunkAt }),
     chunks: call.chunks,
     attempts: row.attempts,

@@ -302,7 +302,7 @@ export class LiveModel implements CallOwner, ExecutorObserver {
     for (const event of ['call.enqueue', 'call.dispatch', 'call.complete'] as const)
       row.state = stepCall(row.state, event);
     call.bring(found);
-    call.end(null, null, row.startedAt);
+    call.end(null, null, row.queuedAt);
     this.events.call('post_invocation', call);
     return true;
   }

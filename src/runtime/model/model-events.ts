@@ -72,7 +72,7 @@ export class ModelEvents {
     if (trace?.traceparent !== undefined) event.traceparent = trace.traceparent;
     if (row !== null) {
       if (row.caller !== '') event.caller = row.caller;
-      if (row.startedAt >= 0) event.wait_ms = row.startedAt - row.queuedAt;
+      if (row.startedAt !== null) event.wait_ms = row.startedAt - row.queuedAt;
     }
     if (call.waitReason !== null) event.wait_reason = call.waitReason;
     if (type === 'post_invocation') describeEnd(event, call);

@@ -18,7 +18,8 @@ export class RequestTally {
 
   /** @param now - When the call ended, by the clock of its iModel. */
   ended({ row, failure }: ApiCalling, now: number): void {
-    if (row !== null && row.startedAt >= 0) this.processingMs += now - row.startedAt;
+    const startedAt = row?.startedAt ?? null;
+    if (startedAt !== null) this.processingMs += now - startedAt;
     if (failure === null) return;
     this.errors += 1;
     this.lastError = failure.message;

@@ -6,19 +6,14 @@ import type { Caller } from './caller.ts';
 
 /** How a request comes to the gate of its caller. */
 export interface AdmissionInput {
-  /** See {@link waitingName}. */
-  readonly name: string;
+  readonly modelId: string;
+  readonly callId: string;
   readonly estimate: CallerUse;
   readonly priority: number;
   /** Milliseconds it may wait. */
   readonly waitMs: number;
   /** Takes it back. */
   readonly signal: AbortSignal | undefined;
-}
-
-/** What a request is called that waits at the gate of its caller. */
-export function waitingName(modelId: string, callId: string): string {
-  return `${modelId}/${callId}`;
 }
 
 /** One request that its caller's limits have let in. */
@@ -52,8 +47,9 @@ export class Admission {
  * @throws IModelError What the request is refused with: `rate_limited`, `queue_full`, `estimate_too_large`, `timed_out`; the signal's reason.
  */
 export function enter(caller: Caller, input: AdmissionInput): Admission | Promise<Admission> {
-  const { name, estimate, priority, waitMs, signal } = input;
-  if (caller.waiting.has(name)) throw IModelError.of('conflict', 'A call with this id waits already', {});
+  const { modelId, callId, estimate, priority, waitMs, signal } = input;
+  if (caller.heldFor(modelId, callId) !== undefined)
+    throw IModelError.of('conflict', 'A call with this id waits already', {});
   signal?.throwIfAborted();
   const now = systemClock.now();
   let outcome: Admission | IModelError | null = null;
@@ -76,10 +72,10 @@ export function enter(caller: Caller, input: AdmissionInput): Admission | Promis
       if (caller.gate.leave(ticket)) settle(cancelled(reason));
     };
     const abort = (): void => leave(signal?.reason);
-    caller.waiting.set(name, leave);
+    const release = caller.hold({ modelId, callId, heldAt: now, leave });
     signal?.addEventListener('abort', abort, { once: true });
     tell = (result) => {
-      caller.waiting.delete(name);
+      release();
       signal?.removeEventListener('abort', abort);
       if (result instanceof Admission) resolve(result);
       else reject(result);

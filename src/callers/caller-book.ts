@@ -11,6 +11,18 @@ const longestKey = 512;
 /** Callers by their names. */
 export type Callers = Readonly<Record<string, CallerConfig>>;
 
+/** A request that waits for the limits of its caller, for people who watch. */
+export interface HeldCall {
+  readonly id: string;
+  /** The id of its iModel. */
+  readonly model: string;
+  readonly caller: string;
+  /** 1 for the first that came of its caller. */
+  readonly position: number;
+  /** Since when, in epoch milliseconds. */
+  readonly queued_at: number;
+}
+
 /** All who may call, from a file and from a bucket. Where both name one, the file is right. */
 export class CallerBook {
   readonly #clock: Clock;
@@ -34,6 +46,19 @@ export class CallerBook {
   /** All callers, in the order of their coming. */
   [Symbol.iterator](): IterableIterator<Caller> {
     return this.#callers.values();
+  }
+
+  /** All requests that wait for the limits of their callers. */
+  held(): HeldCall[] {
+    return [...this].flatMap(({ name, held }) =>
+      [...held].map(({ modelId, callId, heldAt }, index) => ({
+        id: callId,
+        model: modelId,
+        caller: name,
+        position: index + 1,
+        queued_at: heldAt,
+      })),
+    );
   }
 
   /** Whose key it is, refused ones too; undefined for a key that nobody has. */

@@ -8,13 +8,22 @@ const day = 86_400;
 /** Requests that may wait for the limits of one caller. */
 const defaultCapacity = 100;
 
+/** A request that waits for the limits of its caller. It is no call of its iModel's yet. */
+export interface HeldRequest {
+  readonly modelId: string;
+  readonly callId: string;
+  /** Since when, in epoch milliseconds. */
+  readonly heldAt: number;
+  /** Takes it back. */
+  leave(reason: unknown): void;
+}
+
 /** One who may call through the gateway. It stays the same when its settings change, and so does what it has used. */
 export class Caller {
   readonly name: string;
   /** Its limits, with those who wait for them. */
   readonly gate: CallerGate;
-  /** How to take back its requests that wait at the gate, by iModel and call. */
-  readonly waiting = new Map<string, (reason: unknown) => void>();
+  readonly #held = new Map<string, HeldRequest>();
   #config: CallerConfig;
   #patterns: readonly RegExp[] | null;
 
@@ -33,6 +42,23 @@ export class Caller {
     this.#config = config;
     this.#patterns = patternsOf(config);
     this.gate.limits = limitsOf(config);
+  }
+
+  /** Its requests that wait at the gate, in the order of their coming. */
+  get held(): Iterable<HeldRequest> {
+    return this.#held.values();
+  }
+
+  /** The request that waits at the gate for a call, if it does. */
+  heldFor(modelId: string, callId: string): HeldRequest | undefined {
+    return this.#held.get(`${modelId}/${callId}`);
+  }
+
+  /** Notes that a request waits at the gate. @returns To be called when it waits no more. */
+  hold(request: HeldRequest): () => void {
+    const name = `${request.modelId}/${request.callId}`;
+    this.#held.set(name, request);
+    return () => this.#held.delete(name);
   }
 
   /** Whether it may see and control the iModels. */

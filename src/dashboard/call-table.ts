@@ -1,6 +1,7 @@
 import type { ModelEventMessage } from '../../schemas/event.ts';
 import type { CallView, NodeState } from '../../schemas/state.ts';
-import type { SeenCall } from './frame.ts';
+import type { HeldCall } from '../callers/caller-book.ts';
+import type { CallStage, SeenCall } from './frame.ts';
 
 /** Most calls that have not ended; beyond them only their number is shown. */
 const maxLive = 300;
@@ -41,6 +42,10 @@ export class CallTable {
     const call = this.#find(model, id, at);
     if (call === undefined) return;
     if (event.caller !== undefined) call.caller = event.caller;
+    if (call.stage === 'held') {
+      call.stage = 'queued';
+      delete call.position;
+    }
     switch (event.type) {
       case 'pre_invocation':
         call.stage = 'sending';
@@ -83,6 +88,21 @@ export class CallTable {
     }
   }
 
+  /** Takes over which requests wait for the limits of their callers; all there are. */
+  hold(all: readonly HeldCall[]): void {
+    const listed = new Set<string>();
+    for (const { model, id, caller, position, queued_at: queuedAt } of all) {
+      const call = this.#find(model, id, queuedAt, 'held');
+      if (call?.stage !== 'held') continue;
+      listed.add(call.key);
+      if (call.position === position) continue;
+      call.caller = caller;
+      call.position = position;
+      this.#changed.add(call);
+    }
+    for (const call of this.#live.values()) if (call.stage === 'held' && !listed.has(call.key)) this.#forget(call);
+  }
+
   /** Forgets the calls of a process that answers no more. */
   drop(model: string, node: string): void {
     for (const call of this.#live.values()) if (call.model === model && call.node === node) this.#forget(call);
@@ -97,11 +117,11 @@ export class CallTable {
   }
 
   /** Undefined for a new call where there is no room for it. */
-  #find(model: string, id: string, queuedAt: number): SeenCall | undefined {
+  #find(model: string, id: string, queuedAt: number, stage: CallStage = 'queued'): SeenCall | undefined {
     const key = `${model}/${id}`;
     const known = this.#live.get(key);
     if (known !== undefined || this.#live.size >= maxLive || this.#ended.has(key)) return known;
-    const call: SeenCall = { key, model, id, stage: 'queued', queued_at: queuedAt, chunks: 0 };
+    const call: SeenCall = { key, model, id, stage, queued_at: queuedAt, chunks: 0 };
     this.#live.set(key, call);
     this.#removed.delete(key);
     return call;

@@ -3,19 +3,15 @@ import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import type { Bus } from '../bus/bus.ts';
 import { IModelError } from '../errors.ts';
 import { type Asset, readAssets } from './assets.ts';
-import { Feed } from './feed.ts';
+import { Feed, type FeedOptions } from './feed.ts';
 import { openStream } from './stream-view.ts';
 
 /** Pages that may watch at once. */
 const maxViewers = 64;
 
 /** What a dashboard watches, and how. */
-export interface DashboardOptions {
+export interface DashboardOptions extends FeedOptions {
   readonly bus: Bus;
-  /** How long a page may take nothing before it is cut, in milliseconds. */
-  readonly slowReaderMs: number;
-  /** Where replies arrive. @defaultValue '_INBOX' */
-  readonly inboxPrefix?: string | undefined;
 }
 
 /** The path of one call. */

@@ -15,7 +15,7 @@ const keepAliveMs = 15_000;
 const lingerMs = 300_000;
 
 /** What a feed is made from. */
-export interface FeedOptions extends Pick<OverviewOptions, 'inboxPrefix'> {
+export interface FeedOptions extends Pick<OverviewOptions, 'inboxPrefix' | 'held'> {
   /** How long a page may take nothing, in milliseconds. */
   readonly slowReaderMs: number;
 }
@@ -72,8 +72,8 @@ export class Feed {
   #watch(): Overview {
     clearTimeout(this.#lingerTimer);
     if (this.#overview === null) {
-      const { inboxPrefix } = this.#options;
-      this.#overview = new Overview(this.#bus, { inboxPrefix, onChange: () => this.#changed() });
+      const { inboxPrefix, held } = this.#options;
+      this.#overview = new Overview(this.#bus, { inboxPrefix, ...(held && { held }), onChange: () => this.#changed() });
     } else if (this.#viewers.size === 0) {
       this.#overview.isAsking = true;
     }

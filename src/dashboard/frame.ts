@@ -6,10 +6,12 @@ export interface SeenModel {
   /** `<id>@<node>`: the same id may be served by several processes. */
   readonly key: string;
   readonly state: Omit<NodeState, 'calls'>;
+  /** Requests to it that wait for the limits of their callers, at this gateway. */
+  readonly held?: number;
 }
 
-/** Where a call stands, or how it ended. */
-export type CallStage = CallView['stage'] | NonNullable<ModelEventMessage['status']>;
+/** Where a call stands, or how it ended. What is held waits for the limits of its caller, and its iModel has not heard of it. */
+export type CallStage = 'held' | CallView['stage'] | NonNullable<ModelEventMessage['status']>;
 
 /** One call, as far as it was seen. Times are epoch milliseconds. */
 export interface SeenCall {

@@ -4,6 +4,7 @@ import { modelEvent } from '../../schemas/event.ts';
 import { nodeState } from '../../schemas/state.ts';
 import type { Bus, Message, Subscription } from '../bus/bus.ts';
 import { subjects } from '../bus/subjects.ts';
+import type { HeldCall } from '../callers/caller-book.ts';
 import { CallTable } from './call-table.ts';
 import type { Frame, SeenModel } from './frame.ts';
 import { Timeline } from './timeline.ts';
@@ -36,6 +37,8 @@ const serviceInfo = z.object({ endpoints: z.array(z.object({ subject: z.string()
 export interface OverviewOptions {
   /** Where replies arrive. @defaultValue '_INBOX' */
   readonly inboxPrefix?: string | undefined;
+  /** Asks for the requests that wait for the limits of their callers, which no bus tells of. @defaultValue there are none */
+  readonly held?: () => readonly HeldCall[];
   /** Told when there is something for {@link Overview.take}; often. */
   readonly onChange?: () => void;
 }
@@ -54,6 +57,7 @@ interface Watched {
 export class Overview {
   readonly #bus: Bus;
   readonly #onChange: () => void;
+  readonly #held: () => readonly HeldCall[];
   readonly #inbox: string;
   readonly #subscriptions: readonly Subscription[];
   readonly #timer: NodeJS.Timeout;
@@ -68,9 +72,10 @@ export class Overview {
   #isAsking = true;
 
   /** Begins at once. @param bus - Stays the caller's to close. */
-  constructor(bus: Bus, { inboxPrefix = '_INBOX', onChange = () => {} }: OverviewOptions = {}) {
+  constructor(bus: Bus, { inboxPrefix = '_INBOX', held = () => [], onChange = () => {} }: OverviewOptions = {}) {
     this.#bus = bus;
     this.#onChange = onChange;
+    this.#held = held;
     this.#inbox = `${inboxPrefix}.${randomBytes(12).toString('base64url')}`;
     this.#subscriptions = [
       this.#hear(subjects.everyEvent(), (value) => this.#event(value)),
@@ -168,7 +173,7 @@ export class Overview {
     const { calls, ...state } = answer;
     const now = Date.now();
     const key = `${answer.id}@${answer.node}`;
-    this.#models.set(key, { key, state });
+    this.#models.set(key, { ...this.#models.get(key), key, state });
     this.#heardAt.set(key, now);
     this.#gone.delete(key);
     this.#changed.add(key);
@@ -199,6 +204,22 @@ export class Overview {
     }
     this.#forgetSilent(now);
     this.#askStates();
+    this.#hold(this.#held());
+  }
+
+  /** Of several processes that serve an id, the first shows what is held: it is nobody's yet. */
+  #hold(held: readonly HeldCall[]): void {
+    this.#calls.hold(held);
+    const counts = new Map<string, number>();
+    for (const { model } of held) counts.set(model, (counts.get(model) ?? 0) + 1);
+    for (const model of this.models) {
+      const count = counts.get(model.state.id) ?? 0;
+      counts.delete(model.state.id);
+      if (count === (model.held ?? 0)) continue;
+      this.#models.set(model.key, { ...model, held: count });
+      this.#changed.add(model.key);
+    }
+    this.#onChange();
   }
 
   #askStates(): void {

@@ -2,7 +2,7 @@ import type { Socket } from 'node:net';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import type { CallOptions } from '../../schemas/imodel.ts';
 import type { ModelState } from '../../schemas/state.ts';
-import { type Admission, enter, waitingName } from '../callers/admission.ts';
+import { type Admission, enter } from '../callers/admission.ts';
 import { estimateUse } from '../callers/estimate.ts';
 import type { Fields } from '../endpoints/endpoint.ts';
 import { IModelError } from '../errors.ts';
@@ -136,7 +136,7 @@ class Exchange {
     const { callId } = this.#options;
     const stream = new StreamedCall(callId, this.#enter(), {
       open: (admission) => target.model.stream(this.#asked.request, this.#optionsFor(admission)),
-      leave: (reason) => request.caller?.waiting.get(waitingName(target.model.id, callId))?.(reason),
+      leave: (reason) => request.caller?.heldFor(target.model.id, callId)?.leave(reason),
     });
     const keepMs = this.#keepMs;
     if (keepMs !== null) {
@@ -161,7 +161,8 @@ class Exchange {
     const { callId, priority = 0, queueTimeoutMs, timeoutMs = Number.POSITIVE_INFINITY } = this.#options;
     if (request.caller === null) return null;
     return enter(request.caller, {
-      name: waitingName(target.model.id, callId),
+      modelId: target.model.id,
+      callId,
       estimate: estimateUse(request.caller, target.model, this.#asked.request),
       priority,
       waitMs: Math.min(queueTimeoutMs, timeoutMs),

@@ -3,6 +3,7 @@ import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { type GatewayConfig, gatewayConfig } from '../../schemas/config.ts';
 import type { Bus } from '../bus/bus.ts';
 import type { Caller } from '../callers/caller.ts';
+import type { HeldCall } from '../callers/caller-book.ts';
 import { OpenCallers } from '../callers/open-callers.ts';
 import { IModelError } from '../errors.ts';
 import type { iModel } from '../imodel.ts';
@@ -122,10 +123,11 @@ export async function startGateway(
   addCallers(server, book);
   const current = { times: timesOf(settings) };
   addCalls(server, { models: host.models, directory, current });
-  await addMetrics(server, host);
+  await addMetrics(server, host, book);
   if (host.bus !== undefined && settings.dashboard !== false) {
     const { addDashboard } = await import('../dashboard/dashboard.ts');
-    await addDashboard(server, { bus: host.bus, slowReaderMs: slowReaderMsOf(settings), inboxPrefix });
+    const held = (): readonly HeldCall[] => book.held();
+    await addDashboard(server, { bus: host.bus, slowReaderMs: slowReaderMsOf(settings), inboxPrefix, held });
   }
   // Whoever asks first need not wait for the bus.
   void directory.list();

@@ -1,7 +1,7 @@
 import type { FastifyInstance, FastifyRequest } from 'fastify';
+import type { ModelState } from '../../schemas/state.ts';
 import { controlRequest } from '../../schemas/wire.ts';
-import { waitingName } from '../callers/admission.ts';
-import type { CallerBook } from '../callers/caller-book.ts';
+import type { CallerBook, HeldCall } from '../callers/caller-book.ts';
 import type { iModel } from '../imodel.ts';
 import { checked } from '../runtime/checked.ts';
 import type { Directory } from './directory.ts';
@@ -23,7 +23,7 @@ interface CallPath {
 /**
  * What iModels do, those of other processes on the bus too, and how they are told to do otherwise:
  *
- * - `GET /v1/imodels` and `GET /v1/imodels/<id>`: their state, as on the bus.
+ * - `GET /v1/imodels` and `GET /v1/imodels/<id>`: their state, as on the bus, and in `held` the requests that wait for the limits of their callers.
  * - `POST /v1/imodels/<id>/control`: `{ action }` as on the bus; answers with the state after it.
  * - `DELETE /v1/imodels/<id>/calls/<call>`, or `POST` to its `/cancel`: takes a call back wherever it stands; `cancelled` says whether it still
  *   lived. Whoever is no operator can do so with its own calls, and of others it is not told whether they live.
@@ -40,11 +40,13 @@ export function addModels(
   };
   server.get('/v1/imodels', async () => {
     const all = [...models.values(), ...(await directory.list())];
-    return { object: 'list', data: all.map(({ state }) => state) };
+    const held = book.held();
+    return { object: 'list', data: all.map(({ state }) => withHeld(state, held)) };
   });
   server.get<ModelPath>('/v1/imodels/:id', async ({ params }) => {
     const model = await find(params.id);
-    return model instanceof ModelElsewhere ? model.refresh() : model.state;
+    const state = model instanceof ModelElsewhere ? await model.refresh() : model.state;
+    return withHeld(state, book.held());
   });
   server.post<ModelPath>('/v1/imodels/:id/control', async ({ params, body }) => {
     const model = await find(params.id);
@@ -58,10 +60,10 @@ export function addModels(
     const model = await find(id);
     const reason = 'taken back over HTTP';
     const isAnybody = caller === null || caller.isOperator;
-    for (const { waiting } of isAnybody ? book : [caller]) {
-      const leave = waiting.get(waitingName(id, callId));
-      leave?.(reason);
-      if (leave !== undefined) return { call_id: callId, cancelled: true };
+    for (const one of isAnybody ? book : [caller]) {
+      const held = one.heldFor(id, callId);
+      held?.leave(reason);
+      if (held !== undefined) return { call_id: callId, cancelled: true };
     }
     const call = model.live.findCall(callId);
     if (call === undefined && isAnybody && model instanceof ModelElsewhere) {
@@ -74,6 +76,12 @@ export function addModels(
   const options = { config: { access: 'caller' } } as const;
   server.delete<CallPath>('/v1/imodels/:id/calls/:callId', options, cancel);
   server.post<CallPath>('/v1/imodels/:id/calls/:callId/cancel', options, cancel);
+}
+
+/** A state, with the requests that wait for the limits of their callers: they are no calls of its iModel yet. */
+function withHeld(state: ModelState, all: readonly HeldCall[]) {
+  const held = all.filter(({ model }) => model === state.id).map(({ model: _model, ...call }) => call);
+  return { ...state, held: held.map((call) => ({ ...call, reason: 'caller_limit' })) };
 }
 
 function unknownId(id: string): Refusal {

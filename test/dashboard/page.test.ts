@@ -214,4 +214,41 @@ describe('the page of a gateway with callers', () => {
     expect(page.url()).toBe(`${url}/`);
     expect([await page.context().cookies(), await page.evaluate('localStorage.length')]).toEqual([[], 0]);
   });
+
+  it('shows what waits for the limits of its caller, and takes it back', async () => {
+    const [operator, caller] = [createKey(), createKey()];
+    const callers = {
+      op: { key_hashes: [hashKey(operator)], operator: true },
+      ci: { key_hashes: [hashKey(caller)], concurrency_limit: 1 },
+    };
+    const { page, url } = await openDashboard(
+      browser(),
+      { slow: { model: 'scripted/slow', delay_ms: 60_000 } },
+      { gateway: { callers } },
+    );
+    await page.fill('#key-input', operator);
+    await page.keyboard.press('Enter');
+    await reads(page, `${card('slow')} .badge`, 'idle');
+    const call = (callId: string): Promise<Response> =>
+      fetch(`${url}/v1/chat/completions`, {
+        method: 'POST',
+        headers: { 'content-type': 'application/json', 'imodel-call': callId, authorization: `Bearer ${caller}` },
+        body: JSON.stringify({ model: 'slow', messages: [{ role: 'user', content: 'hello' }] }),
+      });
+    const runs = call('runs');
+    await page.locator(row('runs')).waitFor();
+    const held = [call('first'), call('second')];
+    await reads(page, `${row('second')} .badge`, 'caller limit');
+    await reads(page, `${row('first')} .caller`, 'ci');
+    await reads(page, `${row('second')} [data-label=Place]`, '2');
+    await page.locator(card('slow')).getByText('At caller limits').waitFor();
+    await page.click(`${row('second')} button:text("Cancel")`);
+    await page.locator(row('second')).waitFor({ state: 'detached' });
+    expect((await held[1])?.status).toBe(499);
+    await page.click(`${row('runs')} button:text("Cancel")`);
+    // Whose turn it is now goes on to its iModel.
+    await reads(page, `${row('first')} .badge`, 'sending');
+    await page.click(`${row('first')} button:text("Cancel")`);
+    expect([(await runs).status, (await held[0])?.status]).toEqual([499, 499]);
+  });
 });

@@ -318,6 +318,40 @@ describe('the limits of a caller', () => {
     expect((await chat('ci')).object).toBe('chat.completion');
   });
 
+  it('show the requests they hold back, in states and metrics, and an operator takes them back', async () => {
+    const { chat, get, runtime } = await openKeyed(
+      { m: { model: 'scripted/echo', delay_ms: 60_000 }, other: echo },
+      { ci: { concurrencyLimit: 1 }, op: { operator: true } },
+    );
+    const before = Date.now();
+    const running = chat('ci', 'm', { 'imodel-call': 'runs' });
+    await until(() => runtime.models.get('m')?.live.view().running === 1);
+    const waiting = ['one', 'two'].map((callId) => refusal(chat('ci', 'm', { 'imodel-call': callId })));
+    const heldOf = async (path: string) => ((await (await get(path, 'op')).json()) as { held: unknown[] }).held;
+    await expect.poll(() => heldOf('/v1/imodels/m')).toHaveLength(2);
+    const [one, two] = (await heldOf('/v1/imodels/m')) as { queued_at: number }[];
+    expect(one).toMatchObject({ id: 'one', caller: 'ci', position: 1, reason: 'caller_limit' });
+    expect(two).toMatchObject({ id: 'two', position: 2 });
+    expect(one?.queued_at).toBeGreaterThanOrEqual(before);
+    expect(await heldOf('/v1/imodels/other')).toEqual([]);
+    const { data } = (await (await get('/v1/imodels', 'op')).json()) as { data: { id: string; held: unknown[] }[] };
+    expect(data.map(({ id, held }) => [id, held.length])).toEqual([
+      ['m', 2],
+      ['other', 0],
+    ]);
+    const series = async () =>
+      (await (await get('/metrics', 'op')).text()).match(/^imodel_caller_calls_waiting\{.*$/gm) ?? [];
+    expect(await series()).toEqual(['imodel_caller_calls_waiting{imodel="m",caller="ci"} 2']);
+    for (const callId of ['one', 'two', 'runs']) {
+      const answer = await get(`/v1/imodels/m/calls/${callId}`, 'op', 'DELETE');
+      expect(await answer.json()).toEqual({ call_id: callId, cancelled: true });
+    }
+    for (const refused of [...waiting, refusal(running)]) expect((await refused).status).toBe(499);
+    expect(await heldOf('/v1/imodels/m')).toEqual([]);
+    expect(await series()).toEqual([]);
+    expect(runtime.models.get('m')?.state.counters.submitted).toBe(1);
+  });
+
   it('on tokens hold what is expected and count what was used', async () => {
     const { chat, openai } = await openKeyed(
       { m: echo },

@@ -11,8 +11,12 @@ const maxRows = 100;
 
 const endings = new Set(['completed', 'failed', 'cancelled', 'aborted', 'skipped']);
 
+/** What a stage is called, if not by its name. @type {Readonly<Record<string, string>>} */
+const stageNames = { backing_off: 'backing off', held: 'caller limit' };
+
 /** @type {Readonly<Record<string, string>>} */
 const stageClasses = {
+  held: 'warn',
   answering: 'good',
   completed: 'good',
   failed: 'bad',
@@ -96,7 +100,7 @@ export class Calls {
   #restText(store, calls, only) {
     const lives = store.list
       .filter(({ state }) => only === undefined || state.id === only)
-      .reduce((sum, { state }) => sum + state.running + state.queue.waiting + state.queue.outside, 0);
+      .reduce((sum, { state, held = 0 }) => sum + state.running + state.queue.waiting + state.queue.outside + held, 0);
     const shown = calls.slice(0, maxRows).filter((call) => !hasEnded(call)).length;
     return lives > shown ? `and ${count(lives - shown)} more that have not ended` : '';
   }
@@ -148,7 +152,7 @@ class Row {
     this.call = call;
     const { stage, position, queued_at, started_at, first_at, ended_at, rate, streaming, tokens, cost_usd } = call;
     const isOver = hasEnded(call);
-    write(this.stage, stage.replace('_', ' '));
+    write(this.stage, stageNames[stage] ?? stage);
     mark(this.stage, 'class', `badge ${stageClasses[stage] ?? ''}`);
     write(this.problem, call.problem ?? '');
     write(this.caller, call.caller ?? '');

@@ -101,7 +101,7 @@ class Card {
   /** @param {SeenModel} model @param {Store} store */
   render(model, store) {
     this.model = model;
-    const { key, state } = model;
+    const { key, state, held = 0 } = model;
     const { queue, regions, budget } = state;
     const isSelected = store.selected === key;
     mark(this.card, 'class', isSelected ? 'card selected' : 'card');
@@ -123,6 +123,8 @@ class Card {
     this.#fact('Failed', count(state.counters.failed + state.counters.aborted + state.counters.skipped));
     this.#fact('Waits for', state.blocked === null ? 'nothing' : waitsFor[state.blocked]);
     this.#fact('Between tries', count(state.backing_off));
+    // Most callers have no limits.
+    if (held > 0 || this.values.has('At caller limits')) this.#fact('At caller limits', count(held));
     const isEnding = ['draining', 'closing', 'closed'].includes(regions.life);
     write(this.pause, regions.life === 'paused' ? 'Resume' : 'Pause');
     mark(this.pause, 'aria-label', `${this.pause.textContent} ${state.id}`);

@@ -3,7 +3,7 @@ import type { ModelEventMessage } from '../../../schemas/event.ts';
 import type { iModel } from '../../imodel.ts';
 import { genAiEndpoint } from '../../telemetry/gen-ai.ts';
 import { quietly } from '../../telemetry/tracer.ts';
-import { BoundedLabels } from './bounded-labels.ts';
+import type { BoundedLabels } from './bounded-labels.ts';
 import { TalliedCounter, TalliedHistogram } from './tallied-metric.ts';
 
 /** Bounds of waits and durations, in seconds: from a cached answer to an agent's hour. */
@@ -21,16 +21,16 @@ const firstChunkSeconds = [0.001, 0.005, 0.01, 0.02, 0.04, 0.06, 0.08, 0.1, 0.25
 /** Bounds that the GenAI conventions advise for tokens. */
 const tokenCounts = [1, 4, 16, 64, 256, 1_024, 4_096, 16_384, 65_536, 262_144, 1_048_576, 4_194_304, 16_777_216];
 
-/** Callers that have series of their own; the rest share one. */
-const maxCallers = 100;
-
 /**
  * What is counted as calls end. Returns who is to be shown the events of each iModel.
  *
  * @see {@link https://github.com/open-telemetry/semantic-conventions/blob/v1.37.0/docs/gen-ai/gen-ai-metrics.md} for the `gen_ai` metrics, as
  * OpenTelemetry's exporter for Prometheus writes their names (read 2026-11)
  */
-export function addCallMetrics(registry: Registry): (model: iModel) => (event: ModelEventMessage) => void {
+export function addCallMetrics(
+  registry: Registry,
+  callers: BoundedLabels,
+): (model: iModel) => (event: ModelEventMessage) => void {
   const counter = (name: string, help: string, labelNames: readonly string[]) =>
     new TalliedCounter(registry, { name, help, labelNames });
   const histogram = (name: string, help: string, labelNames: readonly string[], bounds: readonly number[]) =>
@@ -88,7 +88,6 @@ export function addCallMetrics(registry: Registry): (model: iModel) => (event: M
     [...genAi, 'gen_ai_token_type'],
     tokenCounts,
   );
-  const callers = new BoundedLabels(maxCallers);
   return (model) => {
     const { operation: name, provider } = genAiEndpoint(model.endpoint.config, model.isCli);
     // The model that the configuration names: what requests name instead would have no bound.

@@ -1,16 +1,21 @@
 import type { FastifyInstance } from 'fastify';
+import type { CallerBook } from '../../callers/caller-book.ts';
 import type { iModel } from '../../imodel.ts';
 import { version } from '../../version.ts';
 import type { GatewayHost } from '../gateway.ts';
+import { BoundedLabels } from './bounded-labels.ts';
 import { addBusMetrics } from './bus-metrics.ts';
 import { addCallMetrics } from './call-metrics.ts';
 import { addStateMetrics } from './state-metrics.ts';
+
+/** Callers that have series of their own; the rest share one. */
+const maxCallers = 100;
 
 /**
  * `GET /metrics`: what the iModels do, for Prometheus; `docs/telemetry.md` lists the metrics. Numbers that an actor keeps itself are read when
  * asked for; waits, durations and tokens are gathered as calls end. A fault of theirs reaches neither calls nor the other numbers.
  */
-export async function addMetrics(server: FastifyInstance, host: GatewayHost): Promise<void> {
+export async function addMetrics(server: FastifyInstance, host: GatewayHost, book: CallerBook): Promise<void> {
   const { Gauge, Registry } = await import('prom-client');
   const registry = new Registry();
   const registers = [registry];
@@ -27,7 +32,18 @@ export async function addMetrics(server: FastifyInstance, host: GatewayHost): Pr
     },
   });
   await addStateMetrics(registry, host);
-  const listener = addCallMetrics(registry);
+  const callers = new BoundedLabels(maxCallers);
+  const held = new Gauge({
+    name: 'imodel_caller_calls_waiting',
+    help: 'Requests that wait for the limits of their caller',
+    labelNames: ['imodel', 'caller'],
+    registers,
+    collect() {
+      held.reset();
+      for (const { model, caller } of book.held()) held.inc({ imodel: model, caller: callers.of(caller) });
+    },
+  });
+  const listener = addCallMetrics(registry, callers);
   const closeBus = host.bus === undefined ? () => {} : await addBusMetrics(registry, host.bus);
   const observed = new Map<string, () => void>();
   // One whose place another takes is heard to its end.

@@ -302,7 +302,7 @@ export class iModel implements AsyncDisposable {
    * What its actor has heard lately, oldest first: to be given to `replay` and `explain`. Empty with `journal: null`. A copy.
    */
   get journal(): JournalEntry[] {
-    return this.#live.journal?.entries() ?? [];
+    return this.#live.journal.entries();
   }
 
   /** The actor behind it. @internal */

@@ -145,7 +145,7 @@ export class HostedModels implements Runtime {
   #host(model: iModel): void {
     for (const other of this.#served.keys()) if (other.id === model.id) this.#states?.release(other);
     this.#models.set(model.id, model);
-    if (this.#config.journal !== undefined) model.live.writeJournal(this.#config.journal, this.bus);
+    if (this.#config.journal !== undefined) model.live.journal.writeTo(this.#config.journal, this.bus);
     this.#states?.keep(model);
     this.#served.set(model, model.serve(this.bus));
     for (const watcher of this.#watchers) watcher(model);

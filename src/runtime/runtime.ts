@@ -117,7 +117,7 @@ export async function createRuntime(config: RuntimeConfig, options: RuntimeOptio
     if (settings.state !== undefined) states = await HostedStates.open(settings.state, bus, settings, options);
     const kept = new Map([...given, ...((await states?.read(models.values())) ?? [])]);
     for (const model of models.values()) {
-      if (settings.journal !== undefined) model.live.writeJournal(settings.journal, bus);
+      if (settings.journal !== undefined) model.live.journal.writeTo(settings.journal, bus);
       const dict = kept.get(model.id);
       if (dict !== undefined) model.restore(dict);
       states?.keep(model);

@@ -1,9 +1,10 @@
 import { z } from 'zod';
 import type { Clock } from '../../../actors/clock.ts';
 import type { ModelOptions } from '../../../schemas/imodel.ts';
-import type { Endpoint, Fields } from '../../endpoints/endpoint.ts';
+import type { Endpoint, EndpointReply, Fields } from '../../endpoints/endpoint.ts';
 import { withoutField } from '../../endpoints/fields.ts';
 import { ResponseCache } from '../../endpoints/response-cache.ts';
+import type { ApiCalling } from './api-calling.ts';
 
 /** How a request says for itself whether an earlier answer will do. Endpoints that have a field of this name keep it for their vendor. */
 const requestField = 'cache_control';
@@ -38,6 +39,15 @@ export class Caching {
     const said = request[requestField];
     if (typeof said !== 'boolean' || this.#isTheVendors()) return { request, isCached: byDefault };
     return { request: withoutField(request, requestField), isCached: said };
+  }
+
+  /**
+   * The earlier answer that a call can have at once, without its turn; null when there is none. One with hooks waits for its turn nevertheless,
+   * for they are to be asked first.
+   */
+  kept(call: ApiCalling): EndpointReply | null {
+    const mayBe = call.isCached && call.sink === null && call.hooks === null && call.outlet === null;
+    return mayBe ? this.cache.find(call) : null;
   }
 
   #isTheVendors(): boolean {

@@ -1,47 +1,42 @@
 import { setMaxListeners } from 'node:events';
 import { writeActor } from '../../../actors/actor-state.ts';
-import { isRunning, stepCall } from '../../../actors/call.ts';
-import { interruptedFailure } from '../../../actors/call-failures.ts';
+import { stepCall } from '../../../actors/call.ts';
 import { CallRow } from '../../../actors/call-row.ts';
 import type { Clock } from '../../../actors/clock.ts';
 import type { DispatcherLimits, ResiliencePolicy } from '../../../actors/dispatcher-input.ts';
 import { restoreRow } from '../../../actors/dispatcher-state.ts';
 import type { DispatcherView } from '../../../actors/dispatcher-view.ts';
 import { type ModelRegions, modeOf } from '../../../actors/imodel.ts';
-import type { OwnerEvent } from '../../../actors/recorder.ts';
 import type { Usage } from '../../../schemas/chunk.ts';
 import { type Failure, failureOf } from '../../../schemas/failure.ts';
 import type { CallOptions, JournalOptions } from '../../../schemas/imodel.ts';
-import type { ActorState, LiveState } from '../../../schemas/live-state.ts';
+import type { LiveState } from '../../../schemas/live-state.ts';
 import type { PriceTable } from '../../../schemas/prices.ts';
 import type { ControlRequest } from '../../../schemas/wire.ts';
-import type { Bus } from '../../bus/bus.ts';
-import type { Endpoint, Fields, UpstreamNote } from '../../endpoints/endpoint.ts';
+import type { Endpoint, Fields } from '../../endpoints/endpoint.ts';
 import { IModelError, toFailure } from '../../errors.ts';
-import { auditFile } from '../../hooks/audit-sinks.ts';
 import type { CallClass } from '../../hooks/hook.ts';
 import { CallSpan } from '../../telemetry/call-span.ts';
 import { environmentWantsContent } from '../../telemetry/content.ts';
 import { OwnTime } from '../../telemetry/own-time.ts';
 import { namedTrace } from '../../telemetry/trace-headers.ts';
 import { costOf } from '../../tokens/prices.ts';
-import { ActorRestarts, type LastGood } from '../actor-restart.ts';
 import { ApiCalling } from '../calls/api-calling.ts';
 import type { Caching } from '../calls/caching.ts';
 import type { CallOwner } from '../calls/call-owner.ts';
 import { EndpointStanding } from '../calls/endpoint-standing.ts';
-import { Executor, type ExecutorObserver, estimateOf } from '../calls/executor.ts';
+import { Executor, estimateOf } from '../calls/executor.ts';
 import type { FallbackPolicy } from '../calls/fallback.ts';
+import { answerAtOnce } from '../calls/given-answer.ts';
 import type { PreparedRequest } from '../calls/prepare-request.ts';
-import { defaultJournalSize, Journal } from '../journal/journal.ts';
-import { JournalWriter } from '../journal/journal-writer.ts';
-import { journalSink, journalStream } from '../journal-place.ts';
 import { changedLimits } from '../policies.ts';
-import { readLiveCall, writeLiveCall, writeRequest } from '../state/live-calls.ts';
-import { writeValue } from '../state/written.ts';
-import { LiveActor } from './live-actor.ts';
+import { readLiveCall, writeLiveCall } from '../state/live-calls.ts';
+import { CallReports } from './call-reports.ts';
+import { LastingActor } from './lasting-actor.ts';
+import type { LiveActor } from './live-actor.ts';
 import { ModelEvents } from './model-events.ts';
 import { type HookOptions, ModelHooks } from './model-hooks.ts';
+import { ModelJournal } from './model-journal.ts';
 
 /** What a live model is made from. @internal */
 export interface LiveModelOptions {
@@ -66,37 +61,24 @@ export interface LiveModelOptions {
   readonly onSession: (sessionId: string) => void;
 }
 
-/** Characters of a note in a journal. */
-const longestNote = 2_000;
-
-/** Keeps what must not be forgotten when the process dies. Must not throw. @internal */
-export interface CallRecorder {
-  /** An attempt is about to begin. It waits for what this returns; null when it need not. */
-  starting(call: ApiCalling): Promise<void> | null;
-  ended(call: ApiCalling): void;
-}
-
 /**
  * The running actor of one iModel, bound to its endpoint: the only place that knows both. Everything that happens to a call goes
  * through here.
  *
  * @internal
  */
-export class LiveModel implements CallOwner, ExecutorObserver {
+export class LiveModel implements CallOwner {
   readonly id: string;
   readonly clock: Clock;
   readonly endpoint: Endpoint;
   /** What observers are told. */
   readonly events: ModelEvents;
-  /** What its actor hears, written down; null where nothing is. */
-  readonly journal: Journal | null;
-  /** The stream that its journal is to go to once it is served; null where there is none, or it does already. */
-  #journalStream: string | null;
-  #hasJournalPlace: boolean;
+  /** What its actor hears, written down. */
+  readonly journal: ModelJournal;
+  /** Who is told what happens to its calls. */
+  readonly reports: CallReports;
   /** How the endpoint stands with its upstream. */
   readonly standing = new EndpointStanding();
-  /** Hears of attempts and ends before anybody else; null for most models. */
-  recorder: CallRecorder | null = null;
   /** Whether the chunks of streams are kept for a while for those who want to see them too: true once it is served on a bus. */
   keepsChunks = false;
   /** The calls that {@link restore} brought, oldest first. */
@@ -107,10 +89,7 @@ export class LiveModel implements CallOwner, ExecutorObserver {
   readonly #prepare: (request: Fields) => PreparedRequest;
   readonly #prices: PriceTable | null;
   readonly caching: Caching;
-  #actor: LiveActor;
-  readonly #newActor: (limits: DispatcherLimits) => LiveActor;
-  readonly #restarts = new ActorRestarts();
-  readonly #stop: (row: CallRow, failure: Failure) => void;
+  readonly #machine: LastingActor;
   /** Calls whose id their caller chose, and so may ask for. */
   readonly #named = new Map<string, ApiCalling>();
   #closing: Promise<void> | null = null;
@@ -133,47 +112,31 @@ export class LiveModel implements CallOwner, ExecutorObserver {
     this.#prices = options.prices;
     this.caching = options.caching;
     const { clock, endpoint, limits, resilience, fallback, random, onSession } = options;
+    this.journal = new ModelJournal({
+      ...{ options: options.journal, modelId: this.id, clock, resilience },
+      actor: () => this.actor,
+      isNamed: (callId) => this.#named.has(callId),
+    });
+    this.reports = new CallReports(this.events, this.journal);
     const executor = new Executor({
-      ...{ endpoint, standing: this.standing, fallback, clock, caching: this.caching, observer: this, onSession },
+      ...{ endpoint, fallback, clock, onSession },
+      standing: this.standing,
+      caching: this.caching,
+      observer: this.reports,
       isCooling: () => this.actor.dispatcher.isCooling,
     });
-    this.journal = options.journal && this.#journal(options.journal, resilience);
-    this.#stop = (row, failure) => executor.stop(row, failure);
-    this.#newActor = (present) => {
-      const actor = new LiveActor(
-        { limits: present, resilience, clock, random, effects: executor, journal: this.journal?.recorder ?? null },
-        { turned: (before, regions) => this.events.turn(before, regions), failed: (error) => this.#fail(error) },
-      );
-      executor.reportTo(actor.send);
-      return actor;
-    };
-    this.#actor = this.#newActor(limits);
-    const { file, stream = null } = options.journal ?? {};
-    this.#journalStream = stream;
-    this.#hasJournalPlace = file !== undefined || stream !== null;
-    if (file === undefined) this.journal?.snapshot();
-    else this.journal?.attach(new JournalWriter(auditFile(file)));
-    this.#tell({ type: 'model.start' });
-  }
-
-  /** Writes the journal to a place, unless it has one of its own or there is none; see `journalSink`. */
-  writeJournal(place: string, bus: Bus): void {
-    if (this.#hasJournalPlace) return;
-    this.#hasJournalPlace = true;
-    this.journal?.attach(new JournalWriter(journalSink(place, this.id, bus)));
-  }
-
-  /** Writes the journal to the stream that its options name, if they do, once. @throws IModelError `config` on a bus without a server. */
-  streamJournal(bus: Bus): void {
-    const stream = this.#journalStream;
-    if (stream === null) return;
-    this.journal?.attach(new JournalWriter(journalStream(stream, this.id, bus)));
-    this.#journalStream = null;
+    this.#machine = new LastingActor({
+      ...{ limits, resilience, clock, random, executor, journal: this.journal },
+      turned: (before, regions) => this.events.turn(before, regions),
+      abort: (call, row, cause) => this.#abort(call, row, cause),
+    });
+    this.journal.begin();
+    this.#machine.tell({ type: 'model.start' });
   }
 
   /** The machine behind it. Another one takes its place when it fails. */
   get actor(): LiveActor {
-    return this.#actor;
+    return this.#machine.current;
   }
 
   /** What the regions of the machine say. */
@@ -274,7 +237,12 @@ export class LiveModel implements CallOwner, ExecutorObserver {
       this.cancel(call, options.signal.reason);
       return;
     }
-    if (this.#answeredBefore(call)) return;
+    const kept = this.regions.life === 'running' ? this.caching.kept(call) : null;
+    if (kept !== null) {
+      answerAtOnce(call, kept, this.clock.now());
+      this.events.call('post_invocation', call);
+      return;
+    }
     const { actor } = this;
     actor.send({ type: 'call.submit', row });
     if (actor.fault !== null) this.#abort(call, row, actor.fault);
@@ -285,26 +253,6 @@ export class LiveModel implements CallOwner, ExecutorObserver {
       this.events.call('queued', call);
     }
     if (options.signal !== undefined) this.#watch(call, options.signal);
-  }
-
-  /**
-   * Ends a call whose answer is kept: it needs no turn and no units. One with hooks waits for its turn nevertheless, for they are to be asked
-   * first. @returns Whether it has ended.
-   */
-  #answeredBefore(call: ApiCalling): boolean {
-    const { row } = call;
-    if (row === null || !call.isCached || call.sink !== null || call.hooks !== null || call.outlet !== null)
-      return false;
-    const found = this.regions.life === 'running' ? this.caching.cache.find(call) : null;
-    if (found === null) return false;
-    row.queuedAt = this.clock.now();
-    row.startedAt = row.queuedAt;
-    for (const event of ['call.enqueue', 'call.dispatch', 'call.complete'] as const)
-      row.state = stepCall(row.state, event);
-    call.bring(found);
-    call.end(null, null, row.queuedAt);
-    this.events.call('post_invocation', call);
-    return true;
   }
 
   cancel(call: ApiCalling, reason?: unknown): void {
@@ -362,18 +310,12 @@ export class LiveModel implements CallOwner, ExecutorObserver {
       return row;
     });
     this.restoredCalls = calls;
-    this.#takeOver(state, rows);
-  }
-
-  #takeOver(state: ActorState, rows: readonly CallRow[]): void {
-    this.actor.send({ type: 'calls.restore', restored: { state: { ...state, is_gate_open: false }, rows } });
-    this.actor.send({ type: 'calls.interrupt' });
-    if (state.life === 'paused') this.control({ action: 'pause' });
+    this.#machine.takeOver(state, rows);
   }
 
   /** Lets calls start after {@link restore}, unless the actor was paused. */
   begin(): void {
-    if (this.regions.life === 'running') this.actor.send({ type: 'gate.open' });
+    this.#machine.begin();
   }
 
   control(request: ControlRequest): void {
@@ -384,7 +326,7 @@ export class LiveModel implements CallOwner, ExecutorObserver {
       case 'resume':
       case 'drain':
       case 'close':
-        this.#tell({ type: `model.${request.action}` });
+        this.#machine.tell({ type: `model.${request.action}` });
         break;
       case 'reset':
         this.actor.send({ type: 'limits.reset' });
@@ -409,39 +351,6 @@ export class LiveModel implements CallOwner, ExecutorObserver {
     return this.#closing;
   }
 
-  starting(call: ApiCalling): Promise<void> | null {
-    return this.recorder === null ? null : this.recorder.starting(call);
-  }
-
-  started(call: ApiCalling): void {
-    call.span?.dispatched();
-    this.events.call('pre_invocation', call);
-  }
-
-  retrying(call: ApiCalling, failure: Failure, delayMs: number): void {
-    call.span?.retrying(failure, delayMs);
-    call.own?.give();
-    this.events.call('retrying', call, { failure, delay_ms: delayMs, attempts: call.attempts });
-  }
-
-  rescued(call: ApiCalling, failure: Failure): void {
-    call.span?.rescued(failure);
-    this.events.call('falling_back', call, { failure, attempts: call.attempts });
-  }
-
-  answered(call: ApiCalling): void {
-    this.events.call('answered', call);
-  }
-
-  noted(call: ApiCalling, { kind, type, raw }: UpstreamNote): void {
-    this.journal?.recorder.note(call.row, kind, type, noteText(raw), this.clock.now());
-  }
-
-  ended(call: ApiCalling): void {
-    this.recorder?.ended(call);
-    this.events.call('post_invocation', call);
-  }
-
   /** Begins the span of a call where traces are collected; what the call causes belongs to it, or to its caller's. */
   #follow(call: ApiCalling, options: CallOptions, isElsewhere: boolean): void {
     call.trace = namedTrace(options) ?? call.trace;
@@ -453,29 +362,6 @@ export class LiveModel implements CallOwner, ExecutorObserver {
     if (call.span !== null) call.trace = call.span.headers;
   }
 
-  #tell(event: OwnerEvent): void {
-    this.journal?.recorder.tell(event, this.clock.now());
-    this.actor.tell(event);
-  }
-
-  #journal({ size = defaultJournalSize, requests = false }: JournalOptions, resilience: ResiliencePolicy): Journal {
-    return new Journal({
-      size,
-      now: () => this.clock.now(),
-      calls: () => this.actor.dispatcher.size,
-      actor: () => ({
-        modelId: this.id,
-        limits: this.actor.dispatcher.limits,
-        resilience,
-        state: writeActor(this.regions.life, this.actor.dispatcher),
-        rows: [...this.actor.dispatcher.rows()],
-      }),
-      requestOf: requests
-        ? (row, queuedAt) => writeRequest(row.handle as ApiCalling, queuedAt, this.#named.has(row.id))
-        : undefined,
-    });
-  }
-
   async #close(timeoutMs: number | undefined): Promise<void> {
     if (this.regions.life !== 'closing' && this.regions.life !== 'closed') this.control({ action: 'drain' });
     const timer =
@@ -483,7 +369,7 @@ export class LiveModel implements CallOwner, ExecutorObserver {
     await this.actor.untilClosed();
     if (timer !== undefined) this.clock.clearTimeout(timer);
     this.actor.stop();
-    await this.journal?.close();
+    await this.journal.close();
     this.standing.close();
     await this.endpoint.close();
   }
@@ -512,37 +398,6 @@ export class LiveModel implements CallOwner, ExecutorObserver {
     call.onEnd(() => signal.removeEventListener('abort', abort));
   }
 
-  /** The machine itself failed: a fault of ours. Nothing that waits may wait for ever. */
-  #fail(error: unknown): void {
-    const dead = this.#actor;
-    const rows = [...dead.dispatcher.rows()];
-    const good = this.#restarts.next(this.journal?.entries() ?? [], this.clock.now());
-    if (good !== null) this.#goOn(dead, good, new Map(rows.map((row) => [row.journalNumber, row])));
-    for (const row of rows) this.#abort(row.handle as ApiCalling, row, error);
-  }
-
-  /** Begins another actor where the dead one stood before the event that killed it, with the calls that it had. */
-  #goOn(dead: LiveActor, { state, calls }: LastGood, before: ReadonlyMap<number, CallRow>): void {
-    const rows: CallRow[] = [];
-    const written = state.calls.filter((call, index) => {
-      const old = before.get(calls[index] ?? 0);
-      const handle = old?.handle as ApiCalling | undefined;
-      if (old === undefined || handle === undefined || handle.ended) return false;
-      // What still comes from its endpoint is for a row that has ended; what runs there is of no use any more.
-      if (isRunning(old.state)) this.#stop(old, interruptedFailure());
-      old.state = stepCall(old.state, 'call.abort');
-      const row = restoreRow(call, handle);
-      handle.submitAs(row);
-      rows.push(row);
-      return true;
-    });
-    this.#actor = this.#newActor(dead.dispatcher.limits);
-    this.journal?.snapshot();
-    this.#tell({ type: 'model.start' });
-    this.#takeOver({ ...state, calls: written }, rows);
-    this.begin();
-  }
-
   /** Ends a call whose actor has failed, unless another one has taken it over. */
   #abort(call: ApiCalling, row: CallRow, cause: unknown): void {
     if (call.ended || call.row !== row) return;
@@ -559,10 +414,4 @@ export class LiveModel implements CallOwner, ExecutorObserver {
     if (call.row !== null) call.row.state = stepCall(call.row.state, 'call.skip');
     call.end(failure, new IModelError(failure), this.clock.now());
   }
-}
-
-/** The beginning of what an upstream said. */
-function noteText(raw: unknown): string {
-  const text = typeof raw === 'string' ? raw : JSON.stringify(writeValue(raw));
-  return text.slice(0, longestNote);
 }

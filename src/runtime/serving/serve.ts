@@ -77,7 +77,7 @@ class ModelHost {
     });
     model.live.keepsChunks = true;
     this.#lasting.push(model.live.hooks.onBus?.attach(bus) ?? (() => {}));
-    model.live.streamJournal(bus);
+    model.live.journal.streamOn(bus);
     const { id } = model;
     const { intake, lasting } = { intake: this.#intake, lasting: this.#lasting };
     this.#on(intake, subjects.invoke(id), (message) => this.#calls.invoke(message), hostQueue);

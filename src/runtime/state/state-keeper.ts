@@ -3,7 +3,7 @@ import type { ModelDict } from '../../../schemas/snapshot.ts';
 import { IModelError } from '../../errors.ts';
 import type { iModel } from '../../imodel.ts';
 import type { ApiCalling } from '../calls/api-calling.ts';
-import type { CallRecorder } from '../model/live-model.ts';
+import type { CallRecorder } from '../model/call-reports.ts';
 import { readDict } from './read-dict.ts';
 import { refuseLaterVersion } from './read-model.ts';
 import { applyLog, type LogEntry, readLog } from './state-log.ts';
@@ -43,7 +43,7 @@ export class StateKeeper implements CallRecorder {
 
   /** Records from now on, and writes the first snapshot. */
   begin(): void {
-    this.#model.live.recorder = this;
+    this.#model.live.reports.recorder = this;
     void this.save().catch(this.#onError);
     this.#wait();
   }
@@ -99,7 +99,7 @@ export class StateKeeper implements CallRecorder {
   abandon(): void {
     this.#closed = true;
     this.#model.live.clock.clearTimeout(this.#timer);
-    this.#model.live.recorder = null;
+    this.#model.live.reports.recorder = null;
   }
 
   #append(entry: LogEntry): Promise<void> | null {

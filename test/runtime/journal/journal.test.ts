@@ -82,7 +82,7 @@ describe('the journal of an iModel', () => {
           else if (one.do === 'limits') model.live.control({ action: 'limits', limit_requests: 1 + (index % 4) });
           else model[one.do]();
           await settle();
-          states.set(model.live.journal?.recorder.seq ?? 0, JSON.stringify(model.toDict({ state: true }).state));
+          states.set(model.live.journal.recorder?.seq ?? 0, JSON.stringify(model.toDict({ state: true }).state));
         }
         const entries = model.journal.map((entry) => journalEntry.parse(JSON.parse(JSON.stringify(entry))));
         const replay = new Replay();

@@ -63,7 +63,7 @@ function ask(runtime: Runtime, id: string, names: readonly string[], text = 'hi'
 /** What a process that dies leaves: nothing is written any more, and its calls are gone. */
 async function die(runtime: Runtime): Promise<void> {
   for (const model of runtime.models.values()) {
-    model.live.recorder = null;
+    model.live.reports.recorder = null;
     await model.close();
   }
 }

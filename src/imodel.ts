@@ -13,6 +13,7 @@ import type { ModelState } from '../schemas/state.ts';
 import type { Bus } from './bus/bus.ts';
 import type { Endpoint, Fields } from './endpoints/endpoint.ts';
 import { withoutField } from './endpoints/fields.ts';
+import { ownRequest } from './endpoints/unwritable.ts';
 import { IModelError, printValue } from './errors.ts';
 import { takeOverrides } from './hooks/overrides.ts';
 import { asRegistry, type HookRegistry } from './hooks/registry.ts';
@@ -328,8 +329,7 @@ export class iModel implements AsyncDisposable {
     const call = this.#live.createCall(payload, transport, options.callId, undefined, callClass);
     call.isCached = isCached;
     if (overrides !== null) this.#live.hooks.attach(call, overrides);
-    if (this.fallbacks.length > 0 || this.#live.hooks.onBus?.showsRequests === true)
-      call.request = structuredClone(body);
+    if (this.fallbacks.length > 0 || this.#live.hooks.onBus?.showsRequests === true) call.request = ownRequest(body);
     return call;
   }
 

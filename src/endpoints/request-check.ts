@@ -23,7 +23,7 @@ export function checkRequest(schema: z.ZodObject | null, request: Fields, option
   if (schema === null) return structuredCopy(present);
   const known: Fields = schema.shape;
   const unknown: string[] = [];
-  for (const name in present) if (!(name in known)) unknown.push(name);
+  for (const name in present) if (!Object.hasOwn(known, name)) unknown.push(name);
   const [stranger] = unknown;
   if (stranger !== undefined && options.passthrough !== true) throw unknownField(stranger, present[stranger], known);
   const sought = unknown.length === 0 ? present : without(present, unknown);

@@ -17,6 +17,7 @@ import { failureReply } from '../../schemas/wire.ts';
 import type { Bus, Message } from '../bus/bus.ts';
 import { subjects } from '../bus/subjects.ts';
 import type { EndpointReply, Fields } from '../endpoints/endpoint.ts';
+import { ownRequest } from '../endpoints/unwritable.ts';
 import { IModelError, printValue, toFailure } from '../errors.ts';
 import type { ApiCalling } from '../runtime/calls/api-calling.ts';
 import { hookTimeouts } from './hook.ts';
@@ -260,7 +261,7 @@ function askedHook(modelId: string, options: AskedHookOptions): AskedHook {
 /** Copied: on the bus inside a process the question is the very object that an interceptor gets. */
 function requestOf(call: ApiCalling): { readonly streaming: boolean; readonly request: Record<string, unknown> } {
   const { stream: _stream, ...request } = call.request ?? call.payload;
-  return { streaming: call.isStreamed, request: structuredClone(request) };
+  return { streaming: call.isStreamed, request: ownRequest(request) };
 }
 
 function chunkQuestion(call: ApiCalling, { chunks, first, isLast }: StreamPiece): Question<'chunk'> {

@@ -157,7 +157,8 @@ function said({ code, message }: IModelError): { readonly code: string; readonly
 
 /** Adds a line to one of the lists that a call's metadata keep of its hooks. */
 function record(call: ApiCalling, name: 'hook_errors' | 'hook_overruns', line: Record<string, unknown>): void {
-  const lines = call.metadata[name];
-  if (Array.isArray(lines)) lines.push(line);
-  else call.metadata[name] = [line];
+  const { metadata } = call;
+  const { [name]: lines } = metadata;
+  // A hook may have frozen them: a call must not fail of what is only noted.
+  Reflect.set(metadata, name, Array.isArray(lines) ? [...lines, line] : [line]);
 }

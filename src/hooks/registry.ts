@@ -10,11 +10,11 @@ import type {
   PreInvocationHook,
 } from './hook.ts';
 
-const aliases: Readonly<Record<string, HookPoint>> = {
-  pre_event_create_hook: 'pre_event_create',
-  pre_invoke: 'pre_invocation',
-  post_invoke: 'post_invocation',
-};
+const aliases: ReadonlyMap<string, HookPoint> = new Map([
+  ['pre_event_create_hook', 'pre_event_create'],
+  ['pre_invoke', 'pre_invocation'],
+  ['post_invoke', 'post_invocation'],
+]);
 
 /** Hooks by their point, an alias of it (`pre_invoke`, `post_invoke`, `pre_event_create_hook`), or either in camelCase. */
 export interface HookTable {
@@ -186,9 +186,9 @@ export function asRegistry(given: HookRegistry | HookRegistryOptions | null | un
 
 function requirePoint(name: string, path: string): HookPoint {
   const written = toSnakeCase(name);
-  const point = aliases[written] ?? hookPoints.find((known) => known === written);
+  const point = aliases.get(written) ?? hookPoints.find((known) => known === written);
   if (point !== undefined) return point;
-  const known = [...hookPoints, ...Object.keys(aliases)].join(', ');
+  const known = [...hookPoints, ...aliases.keys()].join(', ');
   throw config(path, name, `Expected a name in \`${path}\` to be one of ${known}`);
 }
 

@@ -1,6 +1,7 @@
 import { type ModelOptions, modelOptionNames, toSnakeCase } from '../../schemas/imodel.ts';
 import type { ModelDictOptions } from '../../schemas/snapshot.ts';
 import type { Endpoint, Fields } from '../endpoints/endpoint.ts';
+import { blamedOn } from '../endpoints/unwritable.ts';
 import { IModelError, printField, printValue } from '../errors.ts';
 import type { IModelFunctions, IModelOptions } from '../imodel-options.ts';
 import { type CreateEndpointOptions, createEndpoint } from '../providers/create.ts';
@@ -85,7 +86,7 @@ export function resolveEndpoint(options: ModelOptions, functions: IModelFunction
   if (options.endpoint === 'remote') return remoteEndpoint(options, functions, provider);
   if (typeof endpoint !== 'object') {
     const flat: CreateEndpointOptions = {
-      ...copyOf(provider),
+      ...ownDefaults(provider),
       provider: options.provider ?? null,
       endpoint: options.endpoint ?? null,
       ...(options.baseUrl == null ? {} : { baseUrl: options.baseUrl }),
@@ -152,6 +153,15 @@ function writtenOf({
   };
 }
 
+/** @throws IModelError `config` for what cannot be copied because it holds itself. */
+function ownDefaults(provider: Fields): Fields {
+  try {
+    return copyOf(provider);
+  } catch (error) {
+    throw blamedOn(provider, error, 'config');
+  }
+}
+
 /** A copy of plain data, deep; everything else in it (functions, connections) is shared. */
 function copyOf<T>(value: T): T {
   if (Array.isArray(value)) return value.map(copyOf) as T;
@@ -165,7 +175,7 @@ function templateOf(provider: string, kwargs: Fields): Endpoint | null {
   return createEndpoint({ ...kwargs, provider });
 }
 
-const writtenSpellings = new Map(modelOptionNames.map((name) => [toSnakeCase(name), name]));
+const writtenSpellings = new Map([...modelOptionNames, ...functionNames].map((name) => [toSnakeCase(name), name]));
 
 function refuseWrittenSpelling(name: string): void {
   const meant = writtenSpellings.get(name);

@@ -190,6 +190,17 @@ describe('hooks', () => {
     expect(model.state.counters).toMatchObject({ completed: 1, failed: 1 });
   });
 
+  it('78: a post hook that freezes what its failure would be noted in leaves the response too', async () => {
+    const { model } = logged({
+      post_invocation: ({ metadata }) => {
+        Object.freeze(metadata);
+        throw new Error('post');
+      },
+    });
+    const call = await model.invoke({ chunks: ['hi'] });
+    expect([call.status, call.response]).toEqual(['completed', { text: 'hi' }]);
+  });
+
   it('79: a post hook over its time leaves the response, and its time-out is recorded', async () => {
     const aborted: unknown[] = [];
     const { model, clock } = logged({
@@ -363,6 +374,7 @@ describe('hooks', () => {
     for (const given of [
       { before: fn },
       { hooks: { during: fn } },
+      { constructor: fn },
       { pre_invoke: 'x' },
       { post_invocation: null },
       { hooks: 3 },
@@ -375,6 +387,10 @@ describe('hooks', () => {
       /a text or a class/,
     );
     expect(() => new HookRegistry({ streamHandlers: { text: 3 as never } })).toThrow(/streamHandlers\.text/);
+  });
+
+  it('84: the spelling of the reference for the registry itself is named, and never sent', () => {
+    expect(() => timedModel({ hook_registry: {} })).toThrow(/`hookRegistry` in camelCase, got `hook_registry`/);
   });
 
   it('85: both shapes register, with the names of the reference and its aliases', async () => {

@@ -7,6 +7,7 @@ import type { Failure } from '../../../schemas/failure.ts';
 import type { CallOutcome } from '../../../schemas/hook.ts';
 import type { LiveCall } from '../../../schemas/live-state.ts';
 import type { ChunkSink, EndpointReply, Fields } from '../../endpoints/endpoint.ts';
+import { ownRequest } from '../../endpoints/unwritable.ts';
 import { IModelError } from '../../errors.ts';
 import type { CallHooks } from '../../hooks/call-hooks.ts';
 import type { ChunkOutlet } from '../../hooks/chunk-outlet.ts';
@@ -270,7 +271,7 @@ export class ApiCalling {
   asFreshEvent(copyMetadata = false): ApiCalling {
     const metadata = copyMetadata ? structuredClone(this.metadata) : {};
     metadata.original = { id: this.id, created_at: this.createdAt };
-    const fresh = this.#owner.renew(this, structuredClone(this.payload), { ...this.transport }, metadata);
+    const fresh = this.#owner.renew(this, ownRequest(this.payload), { ...this.transport }, metadata);
     fresh.hooks = this.hooks?.renew() ?? null;
     fresh.isCached = this.isCached;
     return fresh;

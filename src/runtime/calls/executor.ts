@@ -5,6 +5,7 @@ import type { DispatcherEffects } from '../../../actors/dispatcher-input.ts';
 import type { Failure } from '../../../schemas/failure.ts';
 import type { CallOutcome } from '../../../schemas/hook.ts';
 import type { Endpoint, EndpointReply, UpstreamNote } from '../../endpoints/endpoint.ts';
+import { blamedOn } from '../../endpoints/unwritable.ts';
 import { IModelError, toFailure } from '../../errors.ts';
 import type { ChunkOutlet } from '../../hooks/chunk-outlet.ts';
 import type { ApiCalling } from './api-calling.ts';
@@ -117,12 +118,14 @@ export class Executor implements DispatcherEffects {
     this.#finishing.set(row, stop);
     call.own?.give();
     const after = () => hooks.after(call, outcome, stop.signal);
-    void (call.span?.within(after) ?? after()).then((spoiled) => {
+    const finish = (spoiled: IModelError | null): void => {
       this.#finishing.delete(row);
       call.own?.take();
       if (spoiled !== null && call.entry !== null) call.entry.error = spoiled;
       this.#send({ type: 'call.finish', row, failure: spoiled?.failure ?? null });
-    });
+    };
+    // Hooks do not make it fail; whatever does must not leave the call without an end.
+    (call.span?.within(after) ?? after()).then(finish, (cause) => finish(new IModelError(toFailure(cause), { cause })));
     return true;
   }
 
@@ -194,8 +197,9 @@ export class Executor implements DispatcherEffects {
     }
     call.own?.give();
     if (call.outlet !== null) reply = passedOn(reply, call, call.outlet);
-    const failed = (error: unknown): void => {
+    const failed = (thrown: unknown): void => {
       call.own?.take();
+      const error = blamedOn(call.payload, thrown);
       entry.error = error;
       const received = IModelError.is(error) ? error.partial : undefined;
       const partial = received === undefined ? undefined : (call.outlet?.amend(received) ?? received);

@@ -1,5 +1,6 @@
 import type { Endpoint, Fields } from '../../endpoints/endpoint.ts';
 import { withoutField } from '../../endpoints/fields.ts';
+import { blamedOn } from '../../endpoints/unwritable.ts';
 
 /** A request as its endpoint has taken it. @internal */
 export interface PreparedRequest {
@@ -38,5 +39,9 @@ export function prepareRequest(
   // An endpoint that keeps sessions resumes by itself.
   const resumes = endpoint.isCli && endpoint.sessionId === undefined && sessionId !== null;
   if (resumes && body.resume === undefined && body.session_id === undefined) body = { ...body, resume: sessionId };
-  return { payload: endpoint.prepare(body), transport, body };
+  try {
+    return { payload: endpoint.prepare(body), transport, body };
+  } catch (error) {
+    throw blamedOn(body, error);
+  }
 }

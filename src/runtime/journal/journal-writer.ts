@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto';
 import type { Tape } from '../../../actors/tape.ts';
 import { toFailure } from '../../errors.ts';
 import type { AuditRecord, AuditSink } from '../../hooks/audit-sinks.ts';
+import { writeValue } from '../state/written.ts';
 
 /** How long entries are gathered before they are written, in milliseconds. */
 const gatherMs = 50;
@@ -124,8 +125,17 @@ export class JournalWriter {
     const records: AuditRecord[] = [];
     for (let index = this.#next; tape !== undefined && index < tape.length; index += 1) {
       const entry = tape.entry(index);
-      records.push({ id: `${this.#run}-${entry.seq}`, line: JSON.stringify({ run: this.#run, ...entry }) });
+      records.push({ id: `${this.#run}-${entry.seq}`, line: lineOf({ run: this.#run, ...entry }) });
     }
     return records;
+  }
+}
+
+function lineOf(entry: object): string {
+  try {
+    return JSON.stringify(entry);
+  } catch {
+    // A request in it may hold what JSON cannot.
+    return JSON.stringify(writeValue(entry));
   }
 }

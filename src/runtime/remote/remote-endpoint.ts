@@ -6,6 +6,7 @@ import { NumberedReader } from '../../bus/numbered-reader.ts';
 import type { NumberedMessage } from '../../bus/numbered-sender.ts';
 import { checkToken, endpointQueue, subjects } from '../../bus/subjects.ts';
 import type { Endpoint, EndpointConfig, EndpointJob, EndpointReply, Fields } from '../../endpoints/endpoint.ts';
+import { ownRequest } from '../../endpoints/unwritable.ts';
 import { IModelError } from '../../errors.ts';
 import { checkedReply } from './read-reply.ts';
 
@@ -77,7 +78,7 @@ export class RemoteEndpoint implements Endpoint {
   /** The request with its defaults; the host translates it. What is wrong with it is found here already where the kind is known. */
   prepare(request: Fields): Fields {
     const { template, kwargs } = this.#options;
-    const whole = structuredClone({ ...kwargs, ...request });
+    const whole = ownRequest({ ...kwargs, ...request });
     const checked = template?.prepare(whole);
     // Which session a call goes on with is decided here, where the session is known.
     return typeof template?.sessionId !== 'string' ? whole : { ...whole, resume: checked?.resume };

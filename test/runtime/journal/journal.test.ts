@@ -136,4 +136,24 @@ describe('the journal of an iModel', () => {
     expect(entries.filter(({ type }) => type === 'call.submit')).toHaveLength(2);
     expect(entries.at(-1)?.type).toBe('calls.stop');
   });
+
+  it('writes a request that JSON cannot hold as far as it can, and goes on', async () => {
+    const file = join(await folder(), 'odd.jsonl');
+    const own = { provider: 'mine', model: 'm', baseUrl: 'http://127.0.0.1:9', apiKey: 'sk-abcdef' };
+    const model = new iModel({ ...own, journal: { file, requests: true } });
+    model.pause();
+    const call = model.invoke({
+      messages,
+      tools: [{ n: 1n, s: '\ud800', at: new Date(0), p: JSON.parse('{"__proto__":{}}') }],
+    });
+    call.catch(() => {});
+    await model.close({ drain: false });
+    const lines = (await readFile(file, 'utf8')).trim().split('\n');
+    const entries = lines.map((line): JournalEntry => journalEntry.parse(JSON.parse(line)));
+    const submitted = entries.find(({ type }) => type === 'call.submit');
+    expect(submitted).toMatchObject({
+      who: { request: { payload: { tools: [{ n: '<unserializable>', at: '1970-01-01T00:00:00.000Z' }] } } },
+    });
+    expect(entries.map(({ type }) => type)).toContain('calls.stop');
+  });
 });

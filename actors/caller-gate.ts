@@ -1,9 +1,10 @@
 import { type Failure, failureOf } from '../schemas/failure.ts';
+import type { CallerUseState } from '../schemas/live-state.ts';
 import { Alarm } from './alarm.ts';
 import type { CallerTicket, CallerUse } from './caller-ticket.ts';
 import type { Clock } from './clock.ts';
 import { DueHeap } from './policy/heap.ts';
-import { type LimitView, limitView, Meter } from './policy/meter.ts';
+import { inGrains, type LimitView, limitView, Meter } from './policy/meter.ts';
 import { FairQueue } from './policy/queue.ts';
 import { RollingWindow } from './policy/window.ts';
 
@@ -92,6 +93,25 @@ export class CallerGate {
       running: this.#running,
       waiting: this.#queue.size,
     };
+  }
+
+  /** What has been used, as plain data. What running calls hold counts as if they ended now. */
+  write(): CallerUseState {
+    const now = this.#clock.now();
+    this.#requests.expire(now);
+    return {
+      requests: inGrains(this.#requests.write(new Set()), this.#limits.windowMs),
+      tokens: this.#tokens.write(now),
+      cost_micros: this.#costs.write(now),
+    };
+  }
+
+  /** Goes on where {@link write} was called. To be called before anything enters. */
+  restore(use: CallerUseState): void {
+    const now = this.#clock.now();
+    this.#requests.restore(use.requests, [], now);
+    this.#tokens.restore(use.tokens, now);
+    this.#costs.restore(use.cost_micros, now);
   }
 
   /** Lets a request in at once, makes it wait, or refuses what would wait in vain or finds no place to wait. */

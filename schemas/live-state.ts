@@ -114,6 +114,12 @@ export const windowState = z.strictObject({
 /** See {@link windowState}. */
 export type WindowState = z.infer<typeof windowState>;
 
+/** What one caller of the gateway has used of its limits. */
+export const callerUse = z.strictObject({ requests: windowState, tokens: windowState, cost_micros: windowState });
+
+/** See {@link callerUse}. */
+export type CallerUseState = z.infer<typeof callerUse>;
+
 const vendorBudget = z.strictObject({ left: z.number('a number'), reset_at: instant }).nullable();
 
 /** What the vendor wants. */

@@ -108,6 +108,7 @@ export type { RemoteStream } from './runtime/remote/remote-stream.ts';
 export type { Runtime, RuntimeConfig, RuntimeOptions } from './runtime/runtime.ts';
 export { createRuntime } from './runtime/runtime.ts';
 export type { ServedModel } from './runtime/serving/serve.ts';
+export type { KeptPart } from './runtime/state/part-keeper.ts';
 export type { FromDictOptions } from './runtime/state/read-model.ts';
 export type { ToDictOptions } from './runtime/state/write-model.ts';
 export type { WindowQuestion } from './tokens/context-windows.ts';

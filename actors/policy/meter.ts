@@ -1,3 +1,4 @@
+import type { WindowState } from '../../schemas/live-state.ts';
 import { type Grant, RollingWindow } from './window.ts';
 
 /** What is used of one limit. */
@@ -15,6 +16,18 @@ export function limitView(limit: number | null, used: number, nextExpiryAt: numb
 
 /** What ends within this share of a window expires together, so that a day's calls take no more memory than a minute's. */
 const grain = 1 / 1_000;
+
+/** A window's state in which what expires within one {@link grain} of its length stands together. */
+export function inGrains(state: WindowState, lengthMs: number): WindowState {
+  const grainMs = lengthMs * grain;
+  const used = new Map<number, WindowState['used'][number]>();
+  for (const [expiresAt, tokens, requests = 1] of state.used) {
+    const at = Math.ceil(expiresAt / grainMs) * grainMs;
+    const [, tokensBefore, requestsBefore = 0] = used.get(at) ?? [at, 0, 0];
+    used.set(at, [at, tokensBefore + tokens, requestsBefore + requests]);
+  }
+  return { ...state, used: [...used.values()] };
+}
 
 /**
  * A rolling limit on amounts that are only known once a call has ended: held by an estimate while it runs, counted as reported for one window
@@ -80,6 +93,20 @@ export class Meter {
     const { limits, usedTokens, nextExpiryAt } = this.#window;
     if (limits.tokens === null || this.fits(amount, now)) return now;
     return usedTokens - this.#held + this.#least(amount) > limits.tokens ? nextExpiryAt : now;
+  }
+
+  /** As plain data; what is held counts as if it had been used now. */
+  write(now: number): WindowState {
+    this.#window.expire(now);
+    const state = this.#window.write(new Set());
+    return this.#held === 0
+      ? state
+      : { ...state, used: [...state.used, [now + this.#window.limits.lengthMs, this.#held]] };
+  }
+
+  /** Goes on where {@link write} was called. To be called before anything is held. */
+  restore(state: WindowState, now: number): void {
+    this.#window.restore(state, [], now);
   }
 
   #least(amount: number): number {

@@ -1,6 +1,7 @@
 import type { Clock } from '../../actors/clock.ts';
 import type { CallerConfig } from '../../schemas/caller.ts';
 import { failureOf } from '../../schemas/failure.ts';
+import type { CallerUseState } from '../../schemas/live-state.ts';
 import { IModelError } from '../errors.ts';
 import { Caller } from './caller.ts';
 import { hashKey, isSameHash } from './key.ts';
@@ -30,10 +31,16 @@ export class CallerBook {
   readonly #byHash = new Map<string, Caller>();
   #written: Callers;
   #kept: ReadonlyMap<string, CallerConfig> | null = null;
+  /** What those had used who have not come yet. */
+  readonly #usedBefore: Map<string, CallerUseState>;
 
-  /** @throws IModelError `config` for a hash that two have. */
-  constructor(written: Callers, clock: Clock) {
+  /**
+   * @param used - What callers had used before; see {@link used}.
+   * @throws IModelError `config` for a hash that two have.
+   */
+  constructor(written: Callers, clock: Clock, used: ReadonlyMap<string, CallerUseState> = new Map()) {
     this.#clock = clock;
+    this.#usedBefore = new Map(used);
     this.#written = written;
     this.write(written);
   }
@@ -59,6 +66,14 @@ export class CallerBook {
         queued_at: heldAt,
       })),
     );
+  }
+
+  /** What each caller has used of its limits, as plain data; of those too that have not come again since they were restored. */
+  used(): Record<string, CallerUseState> {
+    return Object.fromEntries([
+      ...this.#usedBefore,
+      ...[...this].map(({ name, gate }) => [name, gate.write()] as const),
+    ]);
   }
 
   /** Whose key it is, refused ones too; undefined for a key that nobody has. */
@@ -90,14 +105,22 @@ export class CallerBook {
     for (const { gate } of this) gate.close(failure);
   }
 
+  #come(name: string, config: CallerConfig): Caller {
+    const caller = new Caller(name, config, this.#clock);
+    const used = this.#usedBefore.get(name);
+    if (used !== undefined) caller.gate.restore(used);
+    this.#usedBefore.delete(name);
+    this.#callers.set(name, caller);
+    return caller;
+  }
+
   #take(): void {
     const configs = new Map([...(this.#kept ?? []), ...Object.entries(this.#written)]);
     this.#byHash.clear();
     for (const [name, config] of configs) {
       const known = this.#callers.get(name);
-      const caller = known ?? new Caller(name, config, this.#clock);
-      if (known === undefined) this.#callers.set(name, caller);
-      else known.config = config;
+      const caller = known ?? this.#come(name, config);
+      if (known !== undefined) known.config = config;
       // In a bucket two may have one by mistake: then it is nobody's second.
       for (const hash of config.keyHashes) if (!this.#byHash.has(hash)) this.#byHash.set(hash, caller);
     }

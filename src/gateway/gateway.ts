@@ -8,6 +8,7 @@ import { OpenCallers } from '../callers/open-callers.ts';
 import { IModelError } from '../errors.ts';
 import type { iModel } from '../imodel.ts';
 import { checked } from '../runtime/checked.ts';
+import type { KeptPart } from '../runtime/state/part-keeper.ts';
 import { checkAccess } from './access.ts';
 import { addCallers } from './callers.ts';
 import { chatCompletions } from './chat-completions.ts';
@@ -35,6 +36,8 @@ export interface GatewayHost {
   readonly models: ReadonlyMap<string, iModel>;
   /** Tells of each iModel there is and of each that comes; without it none comes. @returns The way to hear no more. */
   watchModels?(watcher: (model: iModel) => void): () => void;
+  /** Keeps what the callers have used beside the states of the iModels; without it their limits begin anew with every gateway. */
+  keepPart?(part: KeptPart): Promise<() => Promise<void>>;
   /** What the dashboard watches; without a bus there is none. */
   readonly bus?: Bus;
 }
@@ -112,7 +115,7 @@ export async function startGateway(
   const settings = checked(gatewayConfig, config, 'gateway option', 'config');
   const address = settings.host ?? '127.0.0.1';
   refuseOpenDoor(address, settings);
-  const callers = await OpenCallers.open(settings, host.bus, onError);
+  const callers = await OpenCallers.open(settings, host, onError);
   const { book } = callers;
   const { server, stop } = await createServer(settings, { check: (request) => checkAccess(request, book), onError });
   addTraces(server);
@@ -131,9 +134,10 @@ export async function startGateway(
   }
   // Whoever asks first need not wait for the bus.
   void directory.list();
-  const port = await listen(server, address, settings.port ?? 8_080).catch((error: unknown) => {
+  const port = await listen(server, address, settings.port ?? 8_080).catch(async (error: unknown) => {
     callers.close();
     directory.close();
+    await callers.letGo();
     throw error;
   });
   const reload = (next: GatewayConfig): readonly string[] => {
@@ -148,6 +152,7 @@ export async function startGateway(
     callers.close();
     await server.close();
     directory.close();
+    await callers.letGo();
   };
   const name = address.includes(':') ? `[${address}]` : address;
   return {

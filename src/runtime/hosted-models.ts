@@ -10,6 +10,7 @@ import { follow, holdCalls, untilIdle } from './model/handover.ts';
 import type { Runtime, RuntimeConfig, RuntimeOptions } from './runtime.ts';
 import type { ServedModel } from './serving/serve.ts';
 import type { HostedStates } from './state/hosted-states.ts';
+import type { KeptPart } from './state/part-keeper.ts';
 
 /** Seconds that running calls have when their runtime closes, unless configured. */
 const defaultDrainTimeout = 30;
@@ -81,6 +82,10 @@ export class HostedModels implements Runtime {
 
   async save(): Promise<void> {
     await this.#states?.save();
+  }
+
+  async keepPart(part: KeptPart): Promise<() => Promise<void>> {
+    return this.#states === null ? async () => {} : this.#states.keepPart(part);
   }
 
   [Symbol.asyncDispose](): Promise<void> {
@@ -194,7 +199,8 @@ export class HostedModels implements Runtime {
     const served = [...this.#served];
     for (const [, host] of served) host.close();
     // Asked again, it waits less long.
-    const held = Promise.all(served.map(([model]) => holdCalls(model.live, timeoutMs)));
+    const open = served.filter(([model]) => model.status !== 'closed');
+    const held = Promise.all(open.map(([model]) => holdCalls(model.live, timeoutMs)));
     this.#keeping ??= held.then(async () => {
       for (const [, host] of served) host.leave();
       try {

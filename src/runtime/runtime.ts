@@ -14,6 +14,7 @@ import { createModel } from './create-model.ts';
 import { HostedModels } from './hosted-models.ts';
 import type { ServedModel } from './serving/serve.ts';
 import { HostedStates } from './state/hosted-states.ts';
+import type { KeptPart } from './state/part-keeper.ts';
 import { readDict } from './state/read-dict.ts';
 
 /** Which iModels a runtime hosts, and where. */
@@ -79,6 +80,14 @@ export interface Runtime extends AsyncDisposable {
   reload(config: RuntimeConfig): Promise<ConfigChanges>;
   /** Hears of each iModel there is, and of each that {@link reload} brings. @returns The way to hear no more. */
   watchModels(watcher: (model: iModel) => void): () => void;
+  /**
+   * Keeps the state of something beside the iModels, such as what the gateway's callers have used, which takes up at once what is kept of it. Without
+   * `state` nothing is.
+   *
+   * @returns The way to write it once more, and then to keep it no more.
+   * @throws IModelError `config` for what cannot be read, `conflict` for a name that is taken.
+   */
+  keepPart(part: KeptPart): Promise<() => Promise<void>>;
   /** Writes the states of all iModels now. Does nothing without `state`. @throws Error when one could not be written. */
   save(): Promise<void>;
 }

@@ -3,6 +3,7 @@ import { describe, expect, it } from 'vitest';
 import { CallerGate, type CallerLimits } from '../../actors/caller-gate.ts';
 import { CallerTicket } from '../../actors/caller-ticket.ts';
 import { type Failure, failureOf } from '../../schemas/failure.ts';
+import { callerUse } from '../../schemas/live-state.ts';
 import { VirtualClock } from '../../src/testing/virtual-clock.ts';
 
 const unlimited: CallerLimits = {
@@ -63,6 +64,45 @@ describe('the gate of a caller', () => {
         }
       }),
     );
+  });
+
+  it('goes on from what it had used, as data: no sooner and hardly later than it would have itself', () => {
+    const limits = { requests: 3, tokens: 100, costMicros: 50 };
+    const first = openGate(limits);
+    const done = first.enter('done', { tokens: 30, costMicros: 20 });
+    first.clock.advanceSync(100);
+    first.gate.settle(done, { tokens: 40, costMicros: 10 });
+    first.clock.advanceSync(100);
+    first.enter('runs', { tokens: 50, costMicros: 5 });
+    const written: unknown = JSON.parse(JSON.stringify(first.gate.write()));
+    const { clock, gate, names, enter } = openGate(limits);
+    clock.advanceSync(first.clock.now() - clock.now());
+    gate.restore(callerUse.parse(written));
+    const { requests, tokens, costMicros, running } = gate.view();
+    expect([requests.used, tokens.used, costMicros.used, running]).toEqual([2, 90, 15, 0]);
+    enter('fits', { tokens: 10 });
+    enter('waits', { tokens: 1 });
+    expect(names()).toEqual(['fits']);
+    // The first request came at 0 and expires at 1,000; the tokens of the call that had ended at 100 do so at 1,100.
+    clock.advanceSync(899);
+    expect(names()).toEqual(['fits']);
+    clock.advanceSync(2);
+    expect(names()).toEqual(['fits', 'waits']);
+  });
+
+  it('writes no more than a thousand numbers, however many requests have come', () => {
+    const { clock, gate, enter } = openGate({ requests: 100_000, tokens: 1_000_000 });
+    for (let index = 0; index < 5_000; index += 1) {
+      gate.settle(enter(String(index), { tokens: 1 }), { tokens: 1, costMicros: 0 });
+      clock.advanceSync(index % 6 === 0 ? 1 : 0);
+    }
+    const { requests, tokens } = gate.write();
+    expect(requests.used.length).toBeLessThanOrEqual(1_001);
+    expect(tokens.used.length).toBeLessThanOrEqual(1_001);
+    const again = openGate({ requests: 100_000, tokens: 1_000_000 });
+    again.clock.advanceSync(clock.now() - again.clock.now());
+    again.gate.restore(gate.write());
+    expect([again.gate.view().requests.used, again.gate.view().tokens.used]).toEqual([5_000, 5_000]);
   });
 
   it('holds expected tokens while a call runs, and counts the real ones for a window from its end on', () => {

@@ -3,6 +3,7 @@ import type { Bus } from '../../bus/bus.ts';
 import { IModelError } from '../../errors.ts';
 import type { iModel } from '../../imodel.ts';
 import { FileStateStore } from './file-state-store.ts';
+import { type KeptPart, PartKeeper } from './part-keeper.ts';
 import { keptDict, StateKeeper } from './state-keeper.ts';
 import type { StateStore } from './state-store.ts';
 
@@ -18,6 +19,7 @@ interface HostedStatesOptions {
 export class HostedStates {
   readonly #store: StateStore;
   readonly #keepers = new Map<iModel, StateKeeper>();
+  readonly #parts = new Map<string, PartKeeper>();
   readonly #intervalMs: number;
   readonly #onError: (error: unknown, subject: string) => void;
 
@@ -61,6 +63,24 @@ export class HostedStates {
     keeper.begin();
   }
 
+  /**
+   * Keeps the state of something beside the iModels from now on, which takes up at once what is kept of it.
+   *
+   * @returns The way to write it once more, and then to keep it no more.
+   * @throws IModelError `config` for what cannot be read, `conflict` for a name that is taken.
+   */
+  async keepPart(part: KeptPart): Promise<() => Promise<void>> {
+    const { name } = part;
+    if (this.#parts.has(name)) throw IModelError.of('conflict', `The state of ${name} is kept already`, {});
+    const onError = (error: unknown) => this.#onError(error, `state of ${name}`);
+    const keeper = await PartKeeper.open({ part, store: this.#store, intervalMs: this.#intervalMs, onError });
+    this.#parts.set(name, keeper);
+    return async () => {
+      if (this.#parts.get(name) === keeper) this.#parts.delete(name);
+      await keeper.close();
+    };
+  }
+
   /** Keeps the state of an iModel no more: another one has its place. */
   release(model: iModel): void {
     this.#keepers.get(model)?.abandon();
@@ -76,13 +96,13 @@ export class HostedStates {
 
   /** Writes all snapshots now. */
   async save(): Promise<void> {
-    await Promise.all([...this.#keepers.values()].map((keeper) => keeper.save()));
+    await Promise.all([...this.#keepers.values(), ...this.#parts.values()].map((keeper) => keeper.save()));
   }
 
   /** Writes the last snapshots, and keeps nothing more. */
   async close(): Promise<void> {
     try {
-      await Promise.all([...this.#keepers.values()].map((keeper) => keeper.close()));
+      await Promise.all([...this.#keepers.values(), ...this.#parts.values()].map((keeper) => keeper.close()));
     } finally {
       await this.#store.close();
     }
@@ -90,7 +110,7 @@ export class HostedStates {
 
   /** Keeps nothing more, and leaves what is written as it is. */
   async abandon(): Promise<void> {
-    for (const keeper of this.#keepers.values()) keeper.abandon();
+    for (const keeper of [...this.#keepers.values(), ...this.#parts.values()]) keeper.abandon();
     await this.#store.close();
   }
 }

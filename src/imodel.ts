@@ -8,27 +8,24 @@ import {
   modelOptions,
 } from '../schemas/imodel.ts';
 import type { JournalEntry } from '../schemas/journal.ts';
-import { type ModelDict, modelDict } from '../schemas/snapshot.ts';
+import type { ModelDict } from '../schemas/snapshot.ts';
 import type { ModelState } from '../schemas/state.ts';
 import type { Bus } from './bus/bus.ts';
 import type { Endpoint, Fields } from './endpoints/endpoint.ts';
 import { withoutField } from './endpoints/fields.ts';
-import { ownRequest } from './endpoints/unwritable.ts';
-import { IModelError, printValue } from './errors.ts';
-import { takeOverrides } from './hooks/overrides.ts';
+import { IModelError } from './errors.ts';
 import { asRegistry, type HookRegistry } from './hooks/registry.ts';
 import type { CopyOptions, IModelFunctions, IModelOptions } from './imodel-options.ts';
 import { ApiCalling } from './runtime/calls/api-calling.ts';
 import { Caching } from './runtime/calls/caching.ts';
 import type { ModelStream } from './runtime/calls/model-stream.ts';
-import { openStream } from './runtime/calls/open-stream.ts';
-import { callClassOf, createAfterHooks, optionsAfterHooks } from './runtime/calls/pre-create.ts';
-import { type PreparedRequest, prepareRequest } from './runtime/calls/prepare-request.ts';
-import { runCall } from './runtime/calls/run-call.ts';
+import { createAsked, invokeRequest, streamRequest } from './runtime/calls/take-request.ts';
 import { checked, checkedCallOptions, clonedMetadata, refuseNoRequest } from './runtime/checked.ts';
 import { createId } from './runtime/create-id.ts';
+import { Fallbacks } from './runtime/model/fallbacks.ts';
 import { LiveModel } from './runtime/model/live-model.ts';
 import { stateOf } from './runtime/model/model-state.ts';
+import { ProviderSession } from './runtime/model/provider-session.ts';
 import { limitsOf, resilienceOf } from './runtime/policies.ts';
 import { resolveEndpoint, splitOptions } from './runtime/resolve-endpoint.ts';
 import { type ServedModel, serveModel } from './runtime/serving/serve.ts';
@@ -64,10 +61,8 @@ export class iModel implements AsyncDisposable {
   readonly #live: LiveModel;
   #settings: ModelOptions;
   readonly #functions: IModelFunctions;
-  /** Fallbacks that were made here. */
-  readonly #owned: iModel[] = [];
-  /** The models that stand in for this one, in the order in which they are asked. */
-  readonly fallbacks: readonly iModel[];
+  readonly #fallbacks: Fallbacks;
+  readonly #session: ProviderSession;
 
   /**
    * @throws IModelError `config` for an unknown or malformed option, an unknown provider without `baseUrl`, or an endpoint the provider
@@ -83,7 +78,10 @@ export class iModel implements AsyncDisposable {
     this.endpoint = resolveEndpoint(settings, functions, provider);
     this.hookRegistry = asRegistry(functions.hookRegistry);
     this.exitHook = settings.exitHook ?? false;
-    this.fallbacks = this.#fallbacks(functions, settings);
+    this.#session = new ProviderSession(this.endpoint, this.providerMetadata);
+    const { fallbacks = [], env, bus } = functions;
+    const { prices } = settings;
+    this.#fallbacks = new Fallbacks({ given: fallbacks, shared: { clock, env, bus, prices }, model: iModel });
     this.#live = new LiveModel({
       id: this.id,
       endpoint: this.endpoint,
@@ -96,24 +94,19 @@ export class iModel implements AsyncDisposable {
         process: functions.streamingProcessFunc ?? null,
         exit: this.exitHook,
       },
-      prepare: (request) => this.#prepare(request),
+      sessionId: () => this.providerSessionId,
       random: Math.random,
-      prices: settings.prices ?? null,
+      prices: prices ?? null,
       caching: new Caching(this.endpoint, settings.cache, clock),
       journal: settings.journal === null ? null : (settings.journal ?? {}),
       clock,
       traceContent: settings.traceContent,
       createId,
-      onSession: (sessionId) => {
-        // Endpoints that keep sessions know better which of several calls confirmed the last one.
-        if (this.endpoint.sessionId === undefined) this.providerMetadata.session_id = sessionId;
-      },
+      onSession: (sessionId) => this.#session.confirm(sessionId),
     });
-    if (functions.bus !== undefined) this.#live.hooks.onBus?.attach(functions.bus);
+    if (bus !== undefined) this.#live.hooks.onBus?.attach(bus);
     this.#settings = settings;
     this.#functions = functions;
-    const { session_id: sessionId } = this.providerMetadata;
-    if (this.endpoint.sessionId === null && typeof sessionId === 'string') this.endpoint.sessionId = sessionId;
   }
 
   /**
@@ -143,7 +136,7 @@ export class iModel implements AsyncDisposable {
       }
       const fallbacks = given.fallbacks ?? owned;
       const model = new this({ ...options, ...functions, endpoint, fallbacks });
-      model.#owned.push(...owned);
+      model.#fallbacks.adopt(owned);
       model.restore({ state, session_id: sessionId });
       model.live.begin();
       return model;
@@ -169,14 +162,9 @@ export class iModel implements AsyncDisposable {
 
   /** Goes on with what another process was doing; its calls begin with `live.begin()`. @internal */
   restore({ state, session_id: sessionId, fallbacks = [] }: Partial<ModelDict>): void {
-    if (sessionId != null) this.#resumeSession(sessionId);
+    if (sessionId != null) this.#session.resume(sessionId);
     if (state !== undefined) this.#live.restore(state);
-    for (const [index, dict] of fallbacks.length === this.fallbacks.length ? fallbacks.entries() : []) {
-      const { data } = modelDict.safeParse(dict);
-      if (data === undefined) continue;
-      this.fallbacks[index]?.restore(data);
-      this.fallbacks[index]?.live.begin();
-    }
+    this.#fallbacks.restore(fallbacks);
   }
 
   /**
@@ -204,13 +192,7 @@ export class iModel implements AsyncDisposable {
       ...settings
     } = this.#settings;
     const { session_id: session, ...metadata } = this.providerMetadata;
-    const owned: iModel[] = [];
-    const fallbacks = (this.#functions.fallbacks ?? []).map((fallback) => {
-      if (!(fallback instanceof iModel) || !this.#owned.includes(fallback)) return fallback;
-      const copied = fallback.copy();
-      owned.push(copied);
-      return copied;
-    });
+    const { given: fallbacks, own } = this.#fallbacks.copied();
     // A subclass is expected to take the options of this class.
     const Copy = this.constructor as new (options: IModelOptions) => this;
     const copy = new Copy({
@@ -223,9 +205,14 @@ export class iModel implements AsyncDisposable {
       // Two cannot write one file.
       journal: journal && withoutField(journal, 'file'),
     });
-    copy.#owned.push(...owned);
-    if (shareSession && this.providerSessionId !== null) copy.#resumeSession(this.providerSessionId);
+    copy.#fallbacks.adopt(own);
+    if (shareSession && this.providerSessionId !== null) copy.#session.resume(this.providerSessionId);
     return copy;
+  }
+
+  /** The models that stand in for this one, in the order in which they are asked. */
+  get fallbacks(): readonly iModel[] {
+    return this.#fallbacks.models;
   }
 
   /** The model's name as the vendor knows it; empty when none is set. */
@@ -264,10 +251,7 @@ export class iModel implements AsyncDisposable {
 
   /** The agent session that the next call resumes; null when there is none. */
   get providerSessionId(): string | null {
-    const { sessionId: kept } = this.endpoint;
-    if (kept !== undefined) return kept;
-    const { session_id: sessionId } = this.providerMetadata;
-    return typeof sessionId === 'string' ? sessionId : null;
+    return this.#session.id;
   }
 
   /** What it is doing, in one word: the strictest of its regions. */
@@ -323,14 +307,7 @@ export class iModel implements AsyncDisposable {
   createApiCalling(request: Fields = {}, options: Pick<CallOptions, 'callId'> = {}): ApiCalling {
     checkedCallOptions(options);
     refuseNoRequest(request);
-    const { request: own, overrides } = takeOverrides(request);
-    const { payload, transport, body, isCached } = this.#prepare(own);
-    const callClass = callClassOf(overrides);
-    const call = this.#live.createCall(payload, transport, options.callId, undefined, callClass);
-    call.isCached = isCached;
-    if (overrides !== null) this.#live.hooks.attach(call, overrides);
-    if (this.fallbacks.length > 0 || this.#live.hooks.onBus?.showsRequests === true) call.request = ownRequest(body);
-    return call;
+    return this.#live.maker.make(request, options.callId);
   }
 
   /**
@@ -339,7 +316,7 @@ export class iModel implements AsyncDisposable {
    * @throws IModelError `invalid_request`; `vetoed`, `timed_out` or `cancelled` when the hook refused the call.
    */
   async createEvent(request: Fields = {}, options: Pick<CallOptions, 'callId' | 'signal'> = {}): Promise<ApiCalling> {
-    const call = await this.#create(request, options);
+    const call = await createAsked(this, request, options);
     this.#live.hooks.attach(call);
     return call;
   }
@@ -354,23 +331,7 @@ export class iModel implements AsyncDisposable {
    * cause), `timed_out` with the phase, `closed`, `conflict` for a call id in use. The call is in the error's `call` property.
    */
   invoke(request: Fields | ApiCalling = {}, options: CallOptions = {}): Promise<ApiCalling> {
-    try {
-      const settings = checkedCallOptions(options);
-      if (request instanceof ApiCalling) {
-        this.#refuseForeign(request);
-        return runCall(this.#live, request, settings);
-      }
-      refuseNoRequest(request);
-      this.#refuseUsedId(settings.callId);
-      const own = withoutField(request, 'stream');
-      if (!this.#live.hooks.asksBeforeCreation)
-        return runCall(this.#live, this.createApiCalling(own, settings), settings);
-      const askedAt = this.#live.clock.now();
-      const made = this.#create(own, settings);
-      return made.then((call) => runCall(this.#live, call, optionsAfterHooks(settings, this.#live, askedAt)));
-    } catch (error) {
-      return Promise.reject(error);
-    }
+    return invokeRequest(this, request, options);
   }
 
   /**
@@ -380,21 +341,7 @@ export class iModel implements AsyncDisposable {
    * @throws IModelError `invalid_request`; `conflict` for a call that was started before. Everything later is thrown while reading.
    */
   stream(request: Fields | ApiCalling = {}, options: CallOptions = {}): ModelStream {
-    const settings = checkedCallOptions(options);
-    let call: ApiCalling;
-    if (request instanceof ApiCalling) {
-      call = request;
-      this.#refuseForeign(call);
-      if (call.row !== null) {
-        throw IModelError.of('conflict', `Call ${call.id} was started before`, { callId: call.id });
-      }
-    } else {
-      refuseNoRequest(request);
-      this.#refuseUsedId(settings.callId);
-      call = this.createApiCalling({ ...request, stream: true }, settings);
-    }
-    const asked = request instanceof ApiCalling ? null : { ...request, stream: true };
-    return openStream(this.#live, call, settings, asked);
+    return streamRequest(this, request, options);
   }
 
   /** Starts no more calls until {@link resume}; those that run go on, new ones wait. */
@@ -430,63 +377,10 @@ export class iModel implements AsyncDisposable {
   async close(options: CloseOptions = {}): Promise<void> {
     const { drain = false, timeoutMs } = checked(closeOptions, options, 'option', 'invalid_request');
     await this.#live.close(drain, timeoutMs);
-    await Promise.all(this.#owned.map((model) => model.close(options)));
+    await this.#fallbacks.close(options);
   }
 
   [Symbol.asyncDispose](): Promise<void> {
     return this.close();
-  }
-
-  /** The models that stand in for this one; those that are made here share its clock, its bus, its environment and its prices. */
-  #fallbacks({ fallbacks = [], clock, env, bus }: IModelFunctions, { prices }: ModelOptions): iModel[] {
-    if (!Array.isArray(fallbacks)) {
-      const value = printValue(fallbacks);
-      throw IModelError.of('config', `Expected \`fallbacks\` to be a list, got ${value}`, {
-        field: 'fallbacks',
-        value,
-      });
-    }
-    return fallbacks.map((fallback) => {
-      if (fallback instanceof iModel) return fallback;
-      const options: IModelOptions = typeof fallback === 'string' ? { model: fallback } : fallback;
-      const made = new iModel({ clock, env, bus, prices, ...options });
-      this.#owned.push(made);
-      return made;
-    });
-  }
-
-  /** What its endpoint makes of a request, without what is said of hooks. */
-  #prepare(given: Fields): PreparedRequest {
-    const { request, isCached } = this.#live.caching.take(given);
-    return { ...prepareRequest(this.endpoint, request, this.providerSessionId), isCached };
-  }
-
-  /** Makes a call once those have been asked who are to be asked before its creation. */
-  async #create(
-    request: Fields,
-    { callId, signal: stop, caller, timeoutMs }: Pick<CallOptions, 'callId' | 'signal' | 'caller' | 'timeoutMs'>,
-  ): Promise<ApiCalling> {
-    const create = (): ApiCalling => this.createApiCalling(request, callId === undefined ? {} : { callId });
-    const { request: own, overrides } = takeOverrides(request);
-    return createAfterHooks({ live: this.#live, request: own, overrides, create, stop, caller, timeoutMs });
-  }
-
-  #resumeSession(sessionId: string): void {
-    if (this.endpoint.sessionId === undefined) this.providerMetadata.session_id = sessionId;
-    else this.endpoint.sessionId = sessionId;
-  }
-
-  /** Its payload is in the terms of another endpoint, and its maker would be asked to cancel it. */
-  #refuseForeign(call: ApiCalling): void {
-    if (call.row !== null || call.isOwnedBy(this.#live)) return;
-    throw IModelError.of('invalid_request', `Call ${call.id} was made by another iModel, which must run it`, {
-      path: 'request',
-    });
-  }
-
-  #refuseUsedId(callId: string | undefined): void {
-    if (callId !== undefined && this.#live.namedCall(callId) !== undefined) {
-      throw IModelError.of('conflict', `A call with the id ${callId} has not ended`, { callId });
-    }
   }
 }

@@ -15,14 +15,14 @@ import type { PriceTable } from '../../../schemas/prices.ts';
 import type { ControlRequest } from '../../../schemas/wire.ts';
 import type { Endpoint, Fields } from '../../endpoints/endpoint.ts';
 import { IModelError, toFailure } from '../../errors.ts';
-import type { CallClass } from '../../hooks/hook.ts';
 import { CallSpan } from '../../telemetry/call-span.ts';
 import { environmentWantsContent } from '../../telemetry/content.ts';
 import { OwnTime } from '../../telemetry/own-time.ts';
 import { namedTrace } from '../../telemetry/trace-headers.ts';
 import { costOf } from '../../tokens/prices.ts';
-import { ApiCalling } from '../calls/api-calling.ts';
+import type { ApiCalling } from '../calls/api-calling.ts';
 import type { Caching } from '../calls/caching.ts';
+import { CallMaker } from '../calls/call-maker.ts';
 import type { CallOwner } from '../calls/call-owner.ts';
 import { EndpointStanding } from '../calls/endpoint-standing.ts';
 import { Executor, estimateOf } from '../calls/executor.ts';
@@ -30,7 +30,7 @@ import type { FallbackPolicy } from '../calls/fallback.ts';
 import { answerAtOnce } from '../calls/given-answer.ts';
 import type { PreparedRequest } from '../calls/prepare-request.ts';
 import { changedLimits } from '../policies.ts';
-import { readLiveCall, writeLiveCall } from '../state/live-calls.ts';
+import { readLiveCall, writeLiveCalls } from '../state/live-calls.ts';
 import { CallReports } from './call-reports.ts';
 import { LastingActor } from './lasting-actor.ts';
 import type { LiveActor } from './live-actor.ts';
@@ -46,8 +46,8 @@ export interface LiveModelOptions {
   readonly resilience: ResiliencePolicy;
   readonly fallback: FallbackPolicy;
   readonly hooks: HookOptions;
-  /** Takes a request as one from a caller. */
-  readonly prepare: (request: Fields) => PreparedRequest;
+  /** The session that the next call resumes; null when there is none. */
+  readonly sessionId: () => string | null;
   readonly random: () => number;
   /** What tokens cost; null when nobody says. */
   readonly prices: PriceTable | null;
@@ -83,10 +83,10 @@ export class LiveModel implements CallOwner {
   keepsChunks = false;
   /** The calls that {@link restore} brought, oldest first. */
   restoredCalls: readonly ApiCalling[] = [];
-  readonly #createId: () => string;
+  /** Makes its calls. */
+  readonly maker: CallMaker;
   readonly #traceContent: boolean | undefined;
   readonly hooks: ModelHooks;
-  readonly #prepare: (request: Fields) => PreparedRequest;
   readonly #prices: PriceTable | null;
   readonly caching: Caching;
   readonly #machine: LastingActor;
@@ -99,7 +99,6 @@ export class LiveModel implements CallOwner {
     this.clock = options.clock;
     this.events = new ModelEvents(options.id, options.clock);
     this.endpoint = options.endpoint;
-    this.#createId = options.createId;
     this.#traceContent = options.traceContent;
     this.hooks = new ModelHooks({
       ...options.hooks,
@@ -108,10 +107,15 @@ export class LiveModel implements CallOwner {
       events: this.events,
       fail: (call, error) => this.fail(call, error),
     });
-    this.#prepare = options.prepare;
     this.#prices = options.prices;
     this.caching = options.caching;
-    const { clock, endpoint, limits, resilience, fallback, random, onSession } = options;
+    const { clock, endpoint, limits, resilience, fallback, random, onSession, sessionId, createId } = options;
+    this.maker = new CallMaker({
+      ...{ endpoint, clock, sessionId, createId, owner: this },
+      caching: this.caching,
+      hooks: this.hooks,
+      hasFallbacks: fallback.models.length > 0,
+    });
     this.journal = new ModelJournal({
       ...{ options: options.journal, modelId: this.id, clock, resilience },
       actor: () => this.actor,
@@ -163,30 +167,12 @@ export class LiveModel implements CallOwner {
     return this.actor.dispatcher.rows();
   }
 
-  createCall(
-    payload: Fields,
-    transport: Fields,
-    callId?: string,
-    metadata?: Record<string, unknown>,
-    callClass: CallClass = ApiCalling,
-  ): ApiCalling {
-    return new callClass({
-      id: callId ?? this.#createId(),
-      createdAtMs: this.clock.now(),
-      payload,
-      transport,
-      owner: this,
-      ...(metadata === undefined ? {} : { metadata }),
-    });
-  }
-
   renew(call: ApiCalling, payload: Fields, transport: Fields, metadata: Record<string, unknown>): ApiCalling {
-    // Its class is the one that made it.
-    return this.createCall(payload, transport, undefined, metadata, call.constructor as CallClass);
+    return this.maker.renew(call, payload, transport, metadata);
   }
 
   prepare(request: Fields): PreparedRequest {
-    return this.#prepare(request);
+    return this.maker.prepare(request);
   }
 
   costOf({ payload: { model } }: Pick<ApiCalling, 'payload'>, usage: Usage | null): number | null {
@@ -284,13 +270,9 @@ export class LiveModel implements CallOwner {
 
   /** Everything of the actor and its calls as plain data. Shares payloads with the calls: to be copied or turned into a text at once. */
   writeState(): LiveState {
-    const state = writeActor(this.regions.life, this.actor.dispatcher);
-    const rows = this.actor.dispatcher.rows()[Symbol.iterator]();
-    const calls = state.calls.map((row) => {
-      // The rows are written in their order.
-      const call = rows.next().value?.handle as ApiCalling;
-      return writeLiveCall(row, call, this.#named.has(call.id));
-    });
+    const { regions, dispatcher } = this.actor;
+    const state = writeActor(regions.life, dispatcher);
+    const calls = writeLiveCalls(state.calls, dispatcher.rows(), (callId) => this.#named.has(callId));
     return { ...state, calls, saved_at: this.clock.now() };
   }
 

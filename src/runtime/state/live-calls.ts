@@ -1,3 +1,4 @@
+import type { CallRow } from '../../../actors/call-row.ts';
 import type { CallRowState, LiveCall } from '../../../schemas/live-state.ts';
 import type { Fields } from '../../endpoints/endpoint.ts';
 import { ApiCalling } from '../calls/api-calling.ts';
@@ -9,10 +10,19 @@ import { writeValue } from './written.ts';
 const sameTimeMs = 5;
 
 /**
- * What is written of a call beside its row. Shares payload, request and metadata with the call: to be copied or turned into a text at once.
+ * Calls with their rows, which are written in the order of `rows`. Shares payload, request and metadata with the calls: to be copied or turned
+ * into a text at once.
  */
-export function writeLiveCall(row: CallRowState, call: ApiCalling, isNamed: boolean): LiveCall {
-  return { ...row, ...writeRequest(call, row.queued_at, isNamed) };
+export function writeLiveCalls(
+  written: readonly CallRowState[],
+  rows: Iterable<CallRow>,
+  isNamed: (callId: string) => boolean,
+): LiveCall[] {
+  const next = rows[Symbol.iterator]();
+  return written.map((row) => {
+    const call = next.next().value?.handle as ApiCalling;
+    return { ...row, ...writeRequest(call, row.queued_at, isNamed(call.id)) };
+  });
 }
 
 /** What only the runtime knows of a call. @param queuedAt - Epoch milliseconds. */

@@ -9,3 +9,9 @@ export interface Clock {
   /** Forgets a timer; unknown or fired handles are ignored. */
   clearTimeout(handle: unknown): void;
 }
+
+/** When the event came that is being taken: while it is, time stands still. */
+export interface Moment {
+  /** Epoch milliseconds. */
+  readonly at: number;
+}

@@ -5,9 +5,8 @@ import { CallRow, CallRun, type RetryWait } from './call-row.ts';
 import type { Deadlines } from './deadlines.ts';
 import type { DispatcherCounters } from './dispatcher-view.ts';
 import type { LiveRows } from './live-rows.ts';
-import type { CircuitBreaker } from './policy/breaker.ts';
-import type { Cooling } from './policy/cooling.ts';
-import type { Grant, RollingWindow } from './policy/window.ts';
+import type { Grant } from './policy/window.ts';
+import type { Upstream } from './upstream.ts';
 import type { WaitingCalls } from './waiting-calls.ts';
 
 /** What of an {@link ActorState} a dispatcher holds; the rest is its machine's. */
@@ -26,9 +25,7 @@ export interface DispatcherParts {
   readonly waiting: WaitingCalls;
   readonly backingOff: BackingOff;
   readonly deadlines: Deadlines;
-  readonly window: RollingWindow;
-  readonly cooling: Cooling;
-  readonly breaker: CircuitBreaker | null;
+  readonly upstream: Upstream;
   readonly counters: DispatcherCounters;
 }
 
@@ -48,9 +45,7 @@ export function writeParts(parts: DispatcherParts): WrittenParts {
     calls,
     ...parts.waiting.write(),
     again: parts.backingOff.write(),
-    window: parts.window.write(held),
-    cooling: parts.cooling.write(),
-    breaker: parts.breaker?.write() ?? null,
+    ...parts.upstream.write(held),
     counters: { ...parts.counters },
   };
 }
@@ -59,25 +54,19 @@ export function writeParts(parts: DispatcherParts): WrittenParts {
  * Fills empty structures with what was written.
  *
  * @param now - Epoch milliseconds; bounds what depends on the clock of whoever wrote the state.
- * @returns How many of the calls have begun.
  */
-export function restoreParts(parts: DispatcherParts, { state, rows }: RestoredDispatcher, now: number): number {
-  const held: Grant[] = [];
+export function restoreParts(parts: DispatcherParts, { state, rows }: RestoredDispatcher, now: number): void {
   const waiting: CallRow[] = [];
   rows.forEach((row) => {
     parts.live.add(row);
     parts.deadlines.watchBeginning(row);
     if (row.run === null) waiting.push(row);
     else parts.deadlines.watchEnd(row);
-    if (row.run?.grant) held.push(row.run.grant);
   });
   parts.waiting.restore(state, waiting);
   restoreRetries(parts, state, rows);
-  parts.window.restore(state.window, held, now);
-  parts.cooling.restore(state.cooling, now);
-  if (state.breaker !== null) parts.breaker?.restore(state.breaker, now);
+  parts.upstream.restore(state, rows, now);
   Object.assign(parts.counters, state.counters);
-  return rows.length - waiting.length;
 }
 
 /**

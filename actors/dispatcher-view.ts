@@ -16,6 +16,11 @@ export interface DispatcherCounters {
   skipped: number;
 }
 
+/** What there is to count before anything has come. */
+export function noCalls(): DispatcherCounters {
+  return { submitted: 0, started: 0, retried: 0, completed: 0, failed: 0, cancelled: 0, aborted: 0, skipped: 0 };
+}
+
 /** Numbers for people and gauges; reading them takes constant time. */
 export interface DispatcherView {
   /** Calls with a place in the queue. */

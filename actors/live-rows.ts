@@ -1,4 +1,4 @@
-import type { CallRow } from './call-row.ts';
+import type { CallRow, CallRun } from './call-row.ts';
 
 /**
  * The calls that have not ended, oldest first. A linked list through the rows themselves: an index by id would cost more than all
@@ -8,10 +8,16 @@ export class LiveRows {
   #oldest: CallRow | null = null;
   #newest: CallRow | null = null;
   #size = 0;
+  #running = 0;
   #added = 0;
 
   get size(): number {
     return this.#size;
+  }
+
+  /** How many of them have begun. */
+  get running(): number {
+    return this.#running;
   }
 
   add(row: CallRow): void {
@@ -22,6 +28,13 @@ export class LiveRows {
     else this.#newest.newer = row;
     this.#newest = row;
     this.#size += 1;
+    if (row.run !== null) this.#running += 1;
+  }
+
+  /** One of them begins. */
+  begin(row: CallRow, run: CallRun): void {
+    row.run = run;
+    this.#running += 1;
   }
 
   /** Takes out a row; one that was never added is left alone. */
@@ -34,6 +47,7 @@ export class LiveRows {
     row.older = null;
     row.newer = null;
     this.#size -= 1;
+    if (row.run !== null) this.#running -= 1;
   }
 
   /** One that is taken out while it is looked at is the last. */

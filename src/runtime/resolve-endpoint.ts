@@ -94,13 +94,15 @@ export function resolveEndpoint(options: ModelOptions, functions: IModelFunction
       ...(functions.env === undefined ? {} : { env: functions.env }),
       ...(functions.clock === undefined ? {} : { clock: functions.clock }),
     };
-    return makeByRecipe({
+    const made = makeByRecipe({
       make: () => createEndpoint(flat),
       options: writtenOf(provider),
       allowsLocalNetwork: provider.allowLocalNetwork === true,
-      secrets: secretsOf(options.apiKey, functions.env),
+      secrets: () => secretsOf({ provider: made.config.provider, apiKey: options.apiKey, env: functions.env }),
       withheldHeaders: [],
+      withheldFields: [],
     });
+    return made;
   }
   const given = { ...provider, provider: options.provider, baseUrl: options.baseUrl, apiKey: options.apiKey };
   for (const [field, value] of Object.entries(given)) {
@@ -131,8 +133,9 @@ export function remoteEndpoint(
     make: () => new RemoteEndpoint({ bus, name, template: templateOf(inferred.provider, defaults), kwargs: defaults }),
     options: { endpoint_name: name },
     allowsLocalNetwork: false,
-    secrets: [],
+    secrets: () => [],
     withheldHeaders: [],
+    withheldFields: [],
   });
 }
 

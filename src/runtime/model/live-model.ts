@@ -30,6 +30,7 @@ import type { FallbackPolicy } from '../calls/fallback.ts';
 import { answerAtOnce } from '../calls/given-answer.ts';
 import type { PreparedRequest } from '../calls/prepare-request.ts';
 import { changedLimits } from '../policies.ts';
+import { credentialsIn, giveAgain } from '../state/credentials.ts';
 import { readLiveCall, writeLiveCalls } from '../state/live-calls.ts';
 import { CallReports } from './call-reports.ts';
 import { LastingActor } from './lasting-actor.ts';
@@ -117,7 +118,7 @@ export class LiveModel implements CallOwner {
       hasFallbacks: fallback.models.length > 0,
     });
     this.journal = new ModelJournal({
-      ...{ options: options.journal, modelId: this.id, clock, resilience },
+      ...{ options: options.journal, modelId: this.id, endpoint, clock, resilience },
       actor: () => this.actor,
       isNamed: (callId) => this.#named.has(callId),
     });
@@ -281,7 +282,9 @@ export class LiveModel implements CallOwner {
    * go on waiting, and none begins before {@link begin}.
    */
   restore(state: LiveState): void {
+    const given = credentialsIn(this.endpoint.config.kwargs);
     const calls = state.calls.map((written) => readLiveCall(written, this));
+    if (given.length > 0) for (const { payload } of calls) giveAgain(payload, given);
     const rows = state.calls.map((written, index) => {
       const call = calls[index] as ApiCalling;
       const row = restoreRow(written, call);

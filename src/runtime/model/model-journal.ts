@@ -6,12 +6,14 @@ import type { OwnerEvent, Recorder } from '../../../actors/recorder.ts';
 import type { JournalOptions } from '../../../schemas/imodel.ts';
 import type { JournalEntry } from '../../../schemas/journal.ts';
 import type { Bus } from '../../bus/bus.ts';
-import type { UpstreamNote } from '../../endpoints/endpoint.ts';
+import type { Endpoint, UpstreamNote } from '../../endpoints/endpoint.ts';
 import { auditFile } from '../../hooks/audit-sinks.ts';
 import type { ApiCalling } from '../calls/api-calling.ts';
 import { defaultJournalSize, Journal } from '../journal/journal.ts';
 import { JournalWriter } from '../journal/journal-writer.ts';
 import { journalSink, journalStream } from '../journal-place.ts';
+import { copyWithoutSecrets } from '../state/copy-without-secrets.ts';
+import { secretsIn } from '../state/endpoint-recipe.ts';
 import { writeRequest } from '../state/live-calls.ts';
 import { writeValue } from '../state/written.ts';
 import type { LiveActor } from './live-actor.ts';
@@ -24,6 +26,8 @@ export interface ModelJournalInit {
   /** What is to be written down, and where; null for nothing. */
   readonly options: JournalOptions | null;
   readonly modelId: string;
+  /** Whose credentials are not written down. */
+  readonly endpoint: Endpoint;
   readonly clock: Clock;
   readonly resilience: ResiliencePolicy;
   /** The machine whose inputs are written down, as it is now. */
@@ -101,9 +105,9 @@ export class ModelJournal {
   }
 
   #create({ size = defaultJournalSize, requests = false }: JournalOptions): Journal {
-    const { modelId, clock, resilience, actor, isNamed } = this.#init;
+    const { modelId, endpoint, clock, resilience, actor, isNamed } = this.#init;
     const requestOf = (row: CallRow, queuedAt: number) =>
-      writeRequest(row.handle as ApiCalling, queuedAt, isNamed(row.id));
+      cleaned(writeRequest(row.handle as ApiCalling, queuedAt, isNamed(row.id)), secretsIn(endpoint));
     return new Journal({
       size,
       now: () => clock.now(),
@@ -117,6 +121,11 @@ export class ModelJournal {
       requestOf: requests ? requestOf : undefined,
     });
   }
+}
+
+/** As a dict would show it. */
+function cleaned(request: Record<string, unknown>, secrets: readonly string[]): Record<string, unknown> {
+  return secrets.length === 0 ? request : (copyWithoutSecrets(request, secrets) as Record<string, unknown>);
 }
 
 function noteText(raw: unknown): string {

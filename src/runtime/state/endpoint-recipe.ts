@@ -1,5 +1,7 @@
 import type { ModelDictOptions } from '../../../schemas/snapshot.ts';
 import type { Endpoint } from '../../endpoints/endpoint.ts';
+import { findProvider } from '../../providers/match.ts';
+import { credentialsIn } from './credentials.ts';
 
 /** How an endpoint was made here, as far as its configuration does not tell: enough to write it down and to make another. */
 export interface EndpointRecipe {
@@ -9,10 +11,12 @@ export interface EndpointRecipe {
   readonly options: ModelDictOptions;
   /** Whether it may connect to this machine. */
   readonly allowsLocalNetwork: boolean;
-  /** Texts that must not be written down anywhere. */
-  readonly secrets: readonly string[];
+  /** Texts that must not be written down anywhere, as of now. */
+  readonly secrets: () => readonly string[];
   /** Headers that were written down without their value when it was read from a dict, and so are not sent. */
   readonly withheldHeaders: readonly string[];
+  /** Paths into the request defaults whose values were withheld likewise. */
+  readonly withheldFields: readonly (readonly string[])[];
 }
 
 const recipes = new WeakMap<Endpoint, EndpointRecipe>();
@@ -29,13 +33,34 @@ export function recipeOf(endpoint: Endpoint): EndpointRecipe | undefined {
   return recipes.get(endpoint);
 }
 
-/** The key that was given, and the one that it names: neither may be written down. Shorter texts are nobody's key. */
-export function secretsOf(
-  apiKey: string | null | undefined,
-  env: Readonly<Record<string, string | undefined>> = process.env,
-): string[] {
-  if (apiKey == null) return [];
-  const named = env[apiKey];
+/** By what a key is found. */
+export interface KeySource {
+  readonly provider: string;
+  /** The key, or the name of the variable that holds it. */
+  readonly apiKey: string | null | undefined;
+  readonly env: Readonly<Record<string, string | undefined>> | undefined;
+}
+
+/** The key that was given, the one that it names, or those of the provider's variables: none may be written down. */
+export function secretsOf({ provider, apiKey, env = process.env }: KeySource): string[] {
   // The name of a variable is no secret.
-  return [named ?? apiKey].filter((secret) => secret.length >= 6);
+  const keys = apiKey ? [env[apiKey] ?? apiKey] : variablesOf(provider).map((variable) => env[variable] ?? '');
+  return keys.filter(isLongEnough);
+}
+
+/** What of an endpoint must not be written down anywhere: its key, and the credentials among its request defaults. A longer one stands before those it may hold. */
+export function secretsIn(endpoint: Endpoint): string[] {
+  const given = credentialsIn(endpoint.config.kwargs).map(({ value }) => value);
+  const secrets = [...(recipeOf(endpoint)?.secrets() ?? []), ...given.filter(isLongEnough)];
+  return secrets.sort((one, other) => other.length - one.length);
+}
+
+/** Shorter texts are nobody's key, and would be found everywhere. */
+function isLongEnough(secret: string): boolean {
+  return secret.length >= 6;
+}
+
+function variablesOf(provider: string): readonly string[] {
+  const known = findProvider(provider)?.apiKeyEnv ?? [];
+  return known.length > 0 ? known : [`${provider.toUpperCase()}_API_KEY`];
 }

@@ -15,8 +15,9 @@ import type { EndpointOptions } from '../../providers/endpoint-options.ts';
 import { matchEndpoint } from '../../providers/match.ts';
 import { checked } from '../checked.ts';
 import { remoteEndpoint } from '../resolve-endpoint.ts';
-import { redacted } from './credentials.ts';
+import { redacted, setAt, withheldIn } from './credentials.ts';
 import { makeByRecipe, secretsOf } from './endpoint-recipe.ts';
+import { plainCopy } from './plain-copy.ts';
 import { readDict } from './read-dict.ts';
 
 /** What no dict holds, given again when an iModel is read from one. */
@@ -103,11 +104,13 @@ export function refuseLaterVersion(data: object, name: string): void {
 }
 
 function endpointOf(config: EndpointConfigDict, own: ModelDictOptions, given: FromDictOptions): Endpoint {
-  const kwargs = { ...unknownOf(config), ...config.kwargs };
+  const kwargs = ownFields({ ...unknownOf(config), ...config.kwargs });
   if (own.endpoint_name !== undefined) {
     const options: ModelOptions = { provider: config.provider, endpoint: 'remote', endpointName: own.endpoint_name };
     return remoteEndpoint(options, given, kwargs);
   }
+  const withheld = withheldIn(kwargs).map(({ path }) => path);
+  for (const path of withheld) setAt(kwargs, path, undefined);
   const written = Object.entries(config.default_headers ?? {});
   const headers = Object.fromEntries(written.filter(([, value]) => value !== redacted));
   const options: EndpointOptions = {
@@ -133,9 +136,20 @@ function endpointOf(config: EndpointConfigDict, own: ModelDictOptions, given: Fr
     make: () => matchEndpoint(config.provider, config.endpoint ?? 'chat', options),
     options: Object.fromEntries(Object.entries(kept).filter(([, value]) => value !== undefined)),
     allowsLocalNetwork: config.allow_local_network ?? false,
-    secrets: secretsOf(given.apiKey, given.env),
+    secrets: () => secretsOf({ provider: config.provider, apiKey: given.apiKey, env: given.env }),
     withheldHeaders: written.filter(([, value]) => value === redacted).map(([name]) => name),
+    withheldFields: withheld,
   });
+}
+
+/** The request defaults of a dict; nobody who edits that changes them. */
+function ownFields(kwargs: Record<string, unknown>): Record<string, unknown> {
+  try {
+    return plainCopy(kwargs, null) as Record<string, unknown>;
+  } catch (cause) {
+    const message = 'Expected `kwargs` to be plain data, as JSON can hold it';
+    throw IModelError.of('config', message, { field: 'kwargs' }, { cause });
+  }
 }
 
 function baseUrlOf({ base_url: written }: EndpointConfigDict, given: FromDictOptions): { readonly baseUrl?: string } {

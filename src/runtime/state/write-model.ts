@@ -11,10 +11,10 @@ import { requestJsonSchema } from '../../endpoints/request-json-schema.ts';
 import { isLoopbackHost } from '../../http/address-guard.ts';
 import type { LiveModel } from '../model/live-model.ts';
 import { resilienceOf } from '../policies.ts';
-import { isCredentialName, redacted, withoutCredentials } from './credentials.ts';
-import { type EndpointRecipe, recipeOf } from './endpoint-recipe.ts';
+import { copyWithoutSecrets, textWithoutSecrets } from './copy-without-secrets.ts';
+import { credentialsIn, isCredentialName, redacted, setAt, withoutCredentials } from './credentials.ts';
+import { type EndpointRecipe, recipeOf, secretsIn } from './endpoint-recipe.ts';
 import { limitsOnly } from './limits-only.ts';
-import { plainCopy } from './plain-copy.ts';
 import { writeValue } from './written.ts';
 
 /** What goes into a dict beside the essentials. */
@@ -46,14 +46,7 @@ export interface WritableModel {
 
 /** Writes an iModel down; see `iModel.toDict`. */
 export function writeModel(model: WritableModel, settings: ModelOptions, options: ToDictOptions): ModelDict {
-  const dict = withState(model, settings, options);
-  const secrets = secretsIn(model);
-  try {
-    return plainCopy(dict, secrets.length === 0 ? null : (text) => withoutSecrets(text, secrets)) as ModelDict;
-  } catch {
-    // A request may hold what is not plain.
-    return JSON.parse(textOf(dict, secrets)) as ModelDict;
-  }
+  return copyWithoutSecrets(withState(model, settings, options), secretsIn(model.endpoint)) as ModelDict;
 }
 
 /**
@@ -69,35 +62,13 @@ export function writeModelText(
 ): string {
   const dict = withState(model, settings, options);
   if (dict.state !== undefined && generation !== undefined) dict.state.generation = generation;
-  return textOf(dict, secretsIn(model));
+  return textWithoutSecrets(dict, secretsIn(model.endpoint));
 }
 
 function withState(model: WritableModel, settings: ModelOptions, options: ToDictOptions): ModelDict {
   const dict = draft(model, settings, options);
   if (options.state === true) dict.state = model.live.writeState();
   return dict;
-}
-
-function secretsIn({ endpoint }: WritableModel): readonly string[] {
-  return recipeOf(endpoint)?.secrets ?? [];
-}
-
-function withoutSecrets(text: string, secrets: readonly string[]): string {
-  let clean = text;
-  for (const secret of secrets) clean = clean.replaceAll(secret, redacted);
-  return clean;
-}
-
-function textOf(dict: ModelDict, secrets: readonly string[]): string {
-  const written = secrets.map((secret) => JSON.stringify(secret).slice(1, -1));
-  let text: string;
-  try {
-    text = JSON.stringify(dict);
-  } catch {
-    // A request may hold what JSON cannot.
-    text = JSON.stringify(writeValue(dict));
-  }
-  return withoutSecrets(text, written);
 }
 
 /** The whole but for `state`, and with secrets that its endpoint was given. */
@@ -159,11 +130,19 @@ function configOf(
     openai_compatible: false,
     requires_tokens: config.requiresTokens,
     context_window: config.contextWindow,
-    kwargs: plainRecord(config.kwargs),
+    kwargs: defaultsOf(config.kwargs, recipe),
     client_kwargs: {},
     allow_local_network: recipe?.allowsLocalNetwork === true || isLocal(config.baseUrl),
   };
   return Object.fromEntries(Object.entries(whole).filter(([, value]) => value !== null)) as EndpointConfigDict;
+}
+
+/** Request defaults, without the credentials in them. */
+function defaultsOf(kwargs: Fields, recipe: EndpointRecipe | undefined): Record<string, unknown> {
+  const written = plainRecord(kwargs);
+  const paths = [...credentialsIn(written).map(({ path }) => path), ...(recipe?.withheldFields ?? [])];
+  for (const path of paths) setAt(written, path, redacted);
+  return written;
 }
 
 function retryOf(settings: ModelOptions, endpoint: Endpoint): ModelDict['endpoint']['retry_config'] {

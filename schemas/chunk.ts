@@ -1,10 +1,21 @@
 import { z } from 'zod';
+import { base64Of, bytesOf } from './bytes.ts';
 
 /**
  * What a chunk is a piece of. `system` comes first where it comes; further ones, with `metadata.event`, tell what is neither answer
- * nor failure: agents send such, and `choice` is a piece of another answer where several were asked for. `result` comes at most once and last.
+ * nor failure: agents send such, and `choice` is a piece of another answer where several were asked for. `media` is bytes of an image or of
+ * sound. `result` comes at most once and last.
  */
-export const chunkTypes = ['system', 'thinking', 'text', 'tool_use', 'tool_result', 'result', 'error'] as const;
+export const chunkTypes = [
+  'system',
+  'thinking',
+  'text',
+  'media',
+  'tool_use',
+  'tool_result',
+  'result',
+  'error',
+] as const;
 
 /** See {@link chunkTypes}. */
 export type ChunkType = (typeof chunkTypes)[number];
@@ -56,7 +67,7 @@ export type ToolUse = z.infer<typeof toolUse>;
 /**
  * One piece of a streamed answer.
  *
- * Order within a call: one `system` or none; then `thinking`, `text`, `tool_use` and `tool_result` as the model makes them, with
+ * Order within a call: one `system` or none; then `thinking`, `text`, `media`, `tool_use` and `tool_result` as the model makes them, with
  * further `system` between; then either one `result`, or one `error` with which the stream fails.
  */
 export interface Chunk {
@@ -64,6 +75,13 @@ export interface Chunk {
   readonly type: ChunkType;
   /** Text of a `text` or `thinking` piece, or the message of an `error`. */
   readonly content?: string | null;
+  /**
+   * The bytes of a `media` piece. With {@link isDelta} they continue those before (sound); without, they are a whole file (an image), which
+   * with `metadata.partialImageIndex` (from 0) is a preview that a later one takes the place of.
+   */
+  readonly data?: Uint8Array | null;
+  /** What {@link data} is, such as `image/png` or `audio/mpeg`. */
+  readonly mediaType?: string | null;
   /** The tool of a `tool_use` or `tool_result`. */
   readonly toolName?: string | null;
   /** Tells the pieces of one tool use from those of another, and names it in its result. */
@@ -84,6 +102,9 @@ export interface Chunk {
 export const wireChunk = z.object({
   type: z.enum(chunkTypes),
   content: z.string().nullish(),
+  /** Bytes, as base64 whatever the encoding of the message. */
+  data: z.string().nullish(),
+  media_type: z.string().nullish(),
   tool_name: z.string().nullish(),
   tool_id: z.string().nullish(),
   tool_input: z.record(z.string(), z.unknown()).nullish(),
@@ -100,6 +121,8 @@ export type WireChunk = z.infer<typeof wireChunk>;
 export function chunkToWire(chunk: Chunk): WireChunk {
   const wire: WireChunk = { type: chunk.type };
   if (chunk.content !== undefined && chunk.content !== null) wire.content = chunk.content;
+  if (chunk.data !== undefined && chunk.data !== null) wire.data = base64Of(chunk.data);
+  if (chunk.mediaType !== undefined && chunk.mediaType !== null) wire.media_type = chunk.mediaType;
   if (chunk.isDelta === true) wire.is_delta = true;
   if (chunk.toolName !== undefined && chunk.toolName !== null) wire.tool_name = chunk.toolName;
   if (chunk.toolId !== undefined && chunk.toolId !== null) wire.tool_id = chunk.toolId;
@@ -115,6 +138,8 @@ export function chunkFromWire(wire: WireChunk): Chunk {
   return {
     type: wire.type,
     ...(wire.content == null ? {} : { content: wire.content }),
+    ...(wire.data == null ? {} : { data: bytesOf(wire.data) }),
+    ...(wire.media_type == null ? {} : { mediaType: wire.media_type }),
     ...(wire.is_delta ? { isDelta: true } : {}),
     ...(wire.tool_name == null ? {} : { toolName: wire.tool_name }),
     ...(wire.tool_id == null ? {} : { toolId: wire.tool_id }),

@@ -21,6 +21,8 @@ export const speechRequest = z.strictObject({
   response_format: z.string().optional(),
   speed: z.number().min(0.25).max(4).optional(),
   instructions: z.string().optional(),
+  /** `audio` (the sound itself) or `sse` (events, which tell what was used; not with every model). */
+  stream_format: z.string().optional(),
 });
 
 /**
@@ -61,6 +63,12 @@ export const translationRequest = transcriptionRequest.pick({
   temperature: true,
 });
 
+const streamFields = {
+  stream: z.boolean().optional(),
+  /** Previews of an image that is streamed. */
+  partial_images: z.int().min(0).max(3).optional(),
+};
+
 /**
  * A request for images from text.
  *
@@ -79,6 +87,7 @@ export const imageGenerationRequest = z.strictObject({
   moderation: z.string().optional(),
   output_format: z.string().optional(),
   output_compression: z.int().min(0).max(100).optional(),
+  ...streamFields,
 });
 
 /**
@@ -105,4 +114,5 @@ export const imageEditRequest = z.strictObject({
   input_fidelity: z.string().optional(),
   output_format: z.string().optional(),
   output_compression: z.int().min(0).max(100).optional(),
+  ...streamFields,
 });

@@ -67,6 +67,8 @@ class TextPrinter {
       process.stdout.write(text);
     } else if (chunk.type === 'thinking' && process.stderr.isTTY) {
       process.stderr.write(faint(text, process.stderr));
+    } else if (chunk.type === 'media' && chunk.isDelta !== true && process.stderr.isTTY) {
+      process.stderr.write(faint(`[${chunk.mediaType}] ${chunk.data?.length} bytes\n`, process.stderr));
     } else if (chunk.type === 'tool_use' && chunk.isDelta !== true) {
       this.end();
       process.stdout.write(`[tool] ${chunk.toolName ?? ''} ${JSON.stringify(chunk.toolInput ?? {})}\n`);

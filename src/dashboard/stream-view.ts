@@ -137,8 +137,8 @@ function pieceOf(message: StreamMessage): Piece {
     const { execution, failure } = message.call;
     return { seq: message.seq, type: 'end', status: execution.status, text: failure?.message ?? '' };
   }
-  const { seq, type, content, tool_name: tool, tool_input: input, tool_output: output } = message;
-  const shown = content ?? [tool, show(input ?? output)].filter(Boolean).join(' ');
+  const { seq, type, content, tool_name: tool, tool_input: input, tool_output: output, media_type: media } = message;
+  const shown = content ?? [media, tool, show(input ?? output)].filter(Boolean).join(' ');
   return { seq, type, text: shown.slice(0, maxText) };
 }
 

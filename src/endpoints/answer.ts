@@ -30,7 +30,7 @@ export interface NewToolCall {
  * Puts an answer together while it streams, and writes it to the caller's sink as chunks, in this order:
  *
  * 1. one `system`, held back until something else is written;
- * 2. `thinking`, `text`, `tool_use` (fragments, then one final chunk a call) and `tool_result`, as they come;
+ * 2. `thinking`, `text`, `media`, `tool_use` (fragments, then one final chunk a call) and `tool_result`, as they come;
  * 3. one `result`, or one `error` with which the stream fails.
  */
 export class Answer {
@@ -114,6 +114,15 @@ export class Answer {
         ? { type: 'thinking', content, isDelta: true }
         : { type: 'thinking', content, isDelta: true, metadata },
     );
+  }
+
+  /**
+   * Bytes of an image or of sound.
+   *
+   * @param piece - `isDelta` for bytes that continue those before; else they are a whole file.
+   */
+  writeMedia(piece: Pick<Chunk, 'data' | 'mediaType' | 'isDelta' | 'metadata'>): void {
+    this.#write({ type: 'media', ...piece });
   }
 
   /** Begins a tool call. A call without an id gets one. */

@@ -7,12 +7,14 @@ import { readVendorError, record, type VendorError } from '../http/vendor-error.
 import { vendorFailure } from '../http/vendor-failure.ts';
 import { estimateTokens } from '../tokens/estimate.ts';
 import { Answer } from './answer.ts';
+import type { BytesReader } from './bytes-reader.ts';
 import { decodeJson } from './decode-json.ts';
 import type { ChunkSink, Endpoint, EndpointConfig, EndpointJob, EndpointReply, Fields } from './endpoint.ts';
 import { takeExtraBody } from './extra-body.ts';
 import { mergeFields, withoutField } from './fields.ts';
 import { idempotencyKey } from './idempotency-key.ts';
 import { type Protocol, type SideRequests, VendorFault } from './protocol.ts';
+import { isEventStream, isStream, isSuccess, readerOf } from './reply-body.ts';
 import { checkRequest } from './request-check.ts';
 import { StreamReader } from './stream-reader.ts';
 import { withUsageNote } from './usage-note.ts';
@@ -147,7 +149,7 @@ export class HttpEndpoint implements Endpoint {
       protocol.encode === undefined
         ? { body: JSON.stringify(payload), contentType: this.config.contentType }
         : await protocol.encode(payload, this.#transport(job));
-    const open: { reader: StreamReader | null } = { reader: null };
+    const open: { reader: StreamReader | BytesReader | null } = { reader: null };
     try {
       const reply = await this.#connect().send({
         origin: this.#origin,
@@ -166,15 +168,15 @@ export class HttpEndpoint implements Endpoint {
         reader: (status, headers): BodyReader | null => {
           this.#learn(headers, job);
           if (answer === null || !isStream(status, headers)) return null;
-          open.reader = new StreamReader(protocol, answer);
+          open.reader = readerOf(protocol, answer, job.payload, headers);
           return open.reader;
         },
       });
       if (answer !== null && open.reader !== null) return { response: open.reader.response(), view: answer.view() };
-      if (protocol.framing === 'sse' && isSuccess(reply.status) && isEventStream(reply.body)) {
+      if (isSuccess(reply.status) && isEventStream(protocol, reply)) {
         // Some hosts stream whatever they are asked for, and some call what they stream JSON.
         const whole = answer ?? new Answer(nowhere, this.config.provider);
-        const reader = new StreamReader(protocol, whole);
+        const reader = new StreamReader(protocol, whole, job.payload);
         if (answer !== null) open.reader = reader;
         reader.data(reply.body, unregulated);
         reader.end();
@@ -262,6 +264,7 @@ export class HttpEndpoint implements Endpoint {
         const call = answer.openTool({ id: use.id, name: use.name });
         call.arguments = use.rawArguments ?? JSON.stringify(use.input);
       }
+      protocol.writeWhole?.(answer, response);
       answer.finishReason = view.finishReason;
       answer.usage = view.usage;
       answer.finish();
@@ -340,26 +343,11 @@ function withoutNames(fields: Fields, names: readonly string[]): Fields {
   return Object.fromEntries(Object.entries(fields).filter(([name]) => !names.includes(name)));
 }
 
-function isSuccess(status: number): boolean {
-  return status >= 200 && status <= 299;
-}
-
-/** Whether a body is made of server-sent events, whatever it is called. */
-function isEventStream(body: Buffer): boolean {
-  return /^\s*(data|event|id|retry)?:/.test(body.subarray(0, 64).toString('utf8'));
-}
-
 /** For an answer that is put together, but that nobody reads piece by piece. */
 const nowhere: ChunkSink = { write: () => true, onDrain: () => {} };
 
 /** For a body that has come already. */
 const unregulated: Flow = { pause: () => {}, resume: () => {}, finish: () => {}, fail: () => {} };
-
-function isStream(status: number, headers: HttpHeaders): boolean {
-  if (!isSuccess(status) || status === 204) return false;
-  const type = String(headers['content-type'] ?? '').toLowerCase();
-  return !type.startsWith('application/json') && !type.startsWith('text/html');
-}
 
 function defaultFault(body: unknown): VendorError | null {
   const outer = record(Array.isArray(body) ? body[0] : body);

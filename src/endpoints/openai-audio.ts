@@ -1,6 +1,6 @@
 import type { z } from 'zod';
 import type { AnswerView } from '../../schemas/chunk.ts';
-import { speechRequest, transcriptionRequest, translationRequest } from '../../schemas/requests/openai-media.ts';
+import { transcriptionRequest, translationRequest } from '../../schemas/requests/openai-media.ts';
 import type { HttpResponse } from '../http/exchange.ts';
 import { readVendorError, record } from '../http/vendor-error.ts';
 import { type Answer, emptyView } from './answer.ts';
@@ -9,37 +9,6 @@ import type { Fields } from './endpoint.ts';
 import { encodeMultipart, fileBytes } from './multipart.ts';
 import { readUsage } from './openai-usage.ts';
 import { type EncodedBody, type HttpEndpointKind, type StreamReading, VendorFault } from './protocol.ts';
-
-/** Sound, as a speech endpoint brings it. */
-export interface SpeechReply {
-  readonly audio: Uint8Array;
-  readonly contentType: string;
-}
-
-/**
- * Speech from text, `POST audio/speech`. The response is a {@link SpeechReply}.
- *
- * @see {@link https://platform.openai.com/docs/api-reference/audio/createSpeech} (read 2026-11)
- */
-export function openaiSpeech(): HttpEndpointKind {
-  return {
-    path: 'audio/speech',
-    aliases: ['tts'],
-    timeout: 120,
-    requiresTokens: false,
-    protocol: {
-      schema: speechRequest,
-      framing: null,
-      toWire: (request) => request,
-      decode(reply): SpeechReply | unknown {
-        const contentType = String(reply.headers['content-type'] ?? 'application/octet-stream');
-        if (contentType.startsWith('application/json')) return decodeJson(reply);
-        return { audio: new Uint8Array(reply.body), contentType };
-      },
-      fromWire: () => emptyView,
-    },
-  };
-}
 
 /** What a vendor does differently from OpenAI's own transcription. */
 export interface TranscriptionOptions {

@@ -1,4 +1,7 @@
 import { imageEditRequest, imageGenerationRequest } from '../../schemas/requests/openai-media.ts';
+import type { Answer } from './answer.ts';
+import type { Fields } from './endpoint.ts';
+import { ImageEvents, writeImages } from './image-stream.ts';
 import { jsonCall, usageView } from './json-call.ts';
 import { encodeMultipart, type FilePart, fileBytes, imageType } from './multipart.ts';
 import type { HttpEndpointKind } from './protocol.ts';
@@ -9,7 +12,12 @@ import type { HttpEndpointKind } from './protocol.ts';
  * @see {@link https://platform.openai.com/docs/api-reference/images/create} (read 2026-11)
  */
 export function openaiImageGeneration(): HttpEndpointKind {
-  return jsonCall({ path: 'images/generations', aliases: ['dalle', 'image'], schema: imageGenerationRequest });
+  const { protocol, ...kind } = jsonCall({
+    path: 'images/generations',
+    aliases: ['dalle', 'image'],
+    schema: imageGenerationRequest,
+  });
+  return { ...kind, protocol: { ...protocol, ...streamed } };
 }
 
 /**
@@ -27,7 +35,6 @@ export function openaiImageEdit(): HttpEndpointKind {
     protocol: {
       schema: imageEditRequest,
       transportFields: ['image', 'image_filename', 'mask', 'mask_filename'],
-      framing: null,
       toWire: (request) => request,
       async encode(payload, transport) {
         const { image, mask } = transport;
@@ -39,9 +46,20 @@ export function openaiImageEdit(): HttpEndpointKind {
         return encodeMultipart(payload, files);
       },
       fromWire: usageView,
+      ...streamed,
     },
   };
 }
+
+/** How both stream: previews where `partial_images` asks for some, then the image. */
+const streamed = {
+  framing: 'sse',
+  finishWire({ stream: _stream, ...payload }: Fields, streaming: boolean): Fields {
+    return streaming ? { ...payload, stream: true } : payload;
+  },
+  openStream: (answer: Answer, payload: Fields) => new ImageEvents(answer, payload),
+  writeWhole: writeImages,
+} as const;
 
 async function imagePart(name: string, file: unknown, given: unknown, fallback: string): Promise<FilePart> {
   const bytes = await fileBytes(file, name.replace('[]', ''));

@@ -39,6 +39,14 @@ export interface StreamReading {
   response(): unknown;
 }
 
+/** Reads one answer that comes as plain bytes. */
+export interface BytesReading {
+  /** Takes the next bytes. They are the reader's from then on. */
+  bytes(piece: Buffer): void;
+  /** The answer as a one-shot call would have brought it. */
+  response(): unknown;
+}
+
 /** An error a vendor reported inside a stream, or in a body with a success status. */
 export class VendorFault extends Error {
   readonly vendor: VendorError;
@@ -109,8 +117,20 @@ export interface Protocol {
   faultIn?(body: unknown): VendorError | null;
   /** Body to the shared view. */
   fromWire(body: unknown): AnswerView;
-  /** Begins to read a stream. Absent where {@link framing} is null. */
-  openStream?(answer: Answer): StreamReading;
+  /**
+   * Begins to read a stream. Absent where {@link framing} is null.
+   *
+   * @param payload - What was asked.
+   */
+  openStream?(answer: Answer, payload: Fields): StreamReading;
+  /**
+   * Begins to read an answer that is no events but bytes, such as sound, for a streaming caller.
+   *
+   * @param contentType - What the bytes are, by the reply's header; empty without one.
+   */
+  openBytes?(answer: Answer, contentType: string): BytesReading;
+  /** Writes to a streaming caller what of a body that came in one piece is not in the view, such as images. */
+  writeWhole?(answer: Answer, body: unknown): void;
   /** A vendor's own way to word its errors; the common dialects unless given. */
   readError?(body: unknown, text: string, reply: HttpResponse): VendorError;
   /** What happens before or after the exchange itself: a model to fetch first, a job to wait for. */

@@ -3,6 +3,7 @@ import type { BodyReader, Flow } from '../http/exchange.ts';
 import { NdjsonReader } from '../http/ndjson.ts';
 import { SseReader } from '../http/sse.ts';
 import type { Answer } from './answer.ts';
+import type { Fields } from './endpoint.ts';
 import type { Protocol, StreamReading } from './protocol.ts';
 
 /** The path from a body's bytes to chunks: framing, JSON, the protocol's own reading, and the sink's backpressure. */
@@ -12,9 +13,12 @@ export class StreamReader implements BodyReader {
   readonly #framing: { feed(bytes: Buffer): void; end(): void };
   #complete = false;
 
-  /** @param protocol - One that streams. */
-  constructor(protocol: Protocol, answer: Answer) {
-    const reading = protocol.openStream?.(answer);
+  /**
+   * @param protocol - One that streams.
+   * @param payload - What was asked.
+   */
+  constructor(protocol: Protocol, answer: Answer, payload: Fields) {
+    const reading = protocol.openStream?.(answer, payload);
     if (reading === undefined) throw IModelError.of('internal', 'This protocol does not stream', {});
     this.#answer = answer;
     this.#reading = reading;

@@ -10,7 +10,13 @@ export interface FormFile {
   readonly bytes: Uint8Array;
 }
 
-const numberFields: ReadonlySet<string> = new Set(['temperature', 'speed', 'n', 'output_compression']);
+const numberFields: ReadonlySet<string> = new Set([
+  'temperature',
+  'speed',
+  'n',
+  'output_compression',
+  'partial_images',
+]);
 
 /** Has a server's routes take `multipart/form-data`, up to its limit for bodies; nothing else. */
 export function takeForms(server: FastifyInstance): void {

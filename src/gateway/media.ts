@@ -13,6 +13,7 @@ import { readStream } from './chat-completions.ts';
 import { PlainBody, type Shape, type ShapedRequest } from './dialect.ts';
 import { type FieldRules, fitFields } from './fit-fields.ts';
 import { type FormFile, isFile } from './form.ts';
+import { ImageStreamEncoder, SpeechStreamEncoder } from './media-streams.ts';
 import { openaiDialect } from './openai-dialect.ts';
 import type { Target } from './target.ts';
 import { TranscriptStreamEncoder } from './transcript-stream.ts';
@@ -24,20 +25,23 @@ const imageRules: FieldRules = { family: 'images', verb: 'make images', schema: 
 const editRules: FieldRules = { family: 'image_edits', verb: 'edit images', schema: imageEditRequest };
 
 /**
- * `POST /v1/audio/speech`: sound from text. The answer is the sound itself.
+ * `POST /v1/audio/speech`: sound from text. The answer is the sound itself, or events where `stream_format` asks for them.
  *
  * @see {@link https://platform.openai.com/docs/api-reference/audio/createSpeech} (read 2026-11)
  */
 export const speech: Shape = {
   dialect: openaiDialect,
-  read: (body, target) => whole(body, target, speechRules),
+  read(body, target) {
+    const streaming = body.stream_format === 'sse';
+    return { ...fitFields(body, target, speechRules), streaming, includeUsage: true };
+  },
   write: ({ response }) => {
     const { audio, contentType } = record(response) ?? {};
     if (!(audio instanceof Uint8Array)) return response;
     const bytes = Buffer.from(audio.buffer, audio.byteOffset, audio.byteLength);
     return new PlainBody(bytes, typeof contentType === 'string' ? contentType : 'application/octet-stream');
   },
-  openStream: null,
+  openStream: () => new SpeechStreamEncoder(),
 };
 
 /**
@@ -78,19 +82,19 @@ export const translations: Shape = {
 };
 
 /**
- * `POST /v1/images/generations`: images from text.
+ * `POST /v1/images/generations`: images from text, one-shot and streamed.
  *
  * @see {@link https://platform.openai.com/docs/api-reference/images/create} (read 2026-11)
  */
 export const imageGenerations: Shape = {
   dialect: openaiDialect,
-  read: (body, target) => whole(body, target, imageRules),
+  read: (body, target) => maybeStreamed(body, target, imageRules),
   write: ({ response }) => response,
-  openStream: null,
+  openStream: () => new ImageStreamEncoder('image_generation'),
 };
 
 /**
- * `POST /v1/images/edits`: images from images and text.
+ * `POST /v1/images/edits`: images from images and text, one-shot and streamed.
  *
  * @see {@link https://platform.openai.com/docs/api-reference/images/createEdit} (read 2026-11)
  */
@@ -98,7 +102,7 @@ export const imageEdits: Shape = {
   dialect: openaiDialect,
   isForm: true,
   read({ image, mask, image_filename: _image, mask_filename: _mask, ...fields }, target) {
-    const { request, ...rest } = whole(fields, target, editRules);
+    const { request, ...rest } = maybeStreamed(fields, target, editRules);
     const images = (Array.isArray(image) ? image : [image]).map((entry) => fileIn(entry, 'image'));
     const [first] = images;
     const files = {
@@ -109,8 +113,13 @@ export const imageEdits: Shape = {
     return { ...rest, request: { ...request, ...files } };
   },
   write: ({ response }) => response,
-  openStream: null,
+  openStream: () => new ImageStreamEncoder('image_edit'),
 };
+
+/** A request whose answer is streamed where `stream` asks for it. */
+function maybeStreamed({ stream, ...fields }: Fields, target: Target, rules: FieldRules): ShapedRequest {
+  return { ...fitFields(fields, target, rules), streaming: readStream({ stream }), includeUsage: true };
+}
 
 /** A request whose answer comes in one piece. */
 function whole(body: Fields, target: Target, rules: FieldRules): ShapedRequest {

@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { filesToText } from '../../schemas/bytes.ts';
 import type { Chunk } from '../../schemas/chunk.ts';
 import type { CallOptions } from '../../schemas/imodel.ts';
 import type { ModelState } from '../../schemas/state.ts';
@@ -14,9 +15,6 @@ import { connect, type RemoteModel } from '../runtime/remote/remote-model.ts';
 
 /** The field of a request in which the options of its call come to the endpoint here. No request has one of this name. */
 const optionsField = ' options';
-
-/** The endpoint whose answers are files. */
-const soundPath = 'audio/speech';
 
 /** Calls that may wait here: they wait where their iModel is. */
 const queueCapacity = 1_000_000;
@@ -83,10 +81,6 @@ function withOptions(request: Fields | ApiCalling, { signal, callId, ...options 
   return 'payload' in request && typeof request.id === 'string' ? request : { ...request, [optionsField]: options };
 }
 
-function isFile(value: unknown): boolean {
-  return value instanceof Uint8Array || (Array.isArray(value) && value.some(isFile));
-}
-
 /** Hands calls to an iModel on the bus, with its answers as they come. */
 class RemoteModelEndpoint implements Endpoint {
   readonly config: EndpointConfig;
@@ -118,17 +112,9 @@ class RemoteModelEndpoint implements Endpoint {
     };
   }
 
-  /**
-   * Its host has the defaults, and checks.
-   *
-   * @throws IModelError `invalid_request` for files: what travels on the bus is JSON.
-   */
+  /** Its host has the defaults, and checks. Files go there as texts. */
   prepare(request: Fields): Fields {
-    const { provider, endpoint } = this.config;
-    const file = Object.keys(request).find((name) => isFile(request[name]));
-    if (file === undefined && endpoint !== soundPath) return structuredClone(request);
-    const message = `Expected an iModel of the gateway's own process for files, got one of another (${provider} ${endpoint})`;
-    throw IModelError.of('invalid_request', message, { path: file ?? 'model' });
+    return structuredClone(filesToText(request));
   }
 
   estimateTokens(): number {

@@ -1,4 +1,5 @@
 import type { Clock } from '../../actors/clock.ts';
+import { bytesFromWire } from '../../schemas/bytes.ts';
 import { viewFromWire } from '../../schemas/call.ts';
 import { type Chunk, chunkFromWire, chunkToWire } from '../../schemas/chunk.ts';
 import type { Failure } from '../../schemas/failure.ts';
@@ -285,7 +286,7 @@ function readAnswer(hook: AskedHook, point: AskPoint, reply: Message): HookAnswe
 
 function replyOf(answer: Extract<HookAnswer, { action: 'answer' }>): EndpointReply {
   const { text = '', thinking = '', tool_uses = [], finish_reason = 'stop', usage = null, response = null } = answer;
-  return { response, view: viewFromWire({ text, thinking, tool_uses, finish_reason, usage }) };
+  return { response: bytesFromWire(response), view: viewFromWire({ text, thinking, tool_uses, finish_reason, usage }) };
 }
 
 function vetoBy(hook: AskedHook, reason: string | undefined): IModelError {

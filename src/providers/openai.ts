@@ -1,8 +1,9 @@
-import { openaiSpeech, openaiTranscription, openaiTranslation } from '../endpoints/openai-audio.ts';
+import { openaiTranscription, openaiTranslation } from '../endpoints/openai-audio.ts';
 import { openaiChat } from '../endpoints/openai-chat.ts';
 import { openaiEmbeddings } from '../endpoints/openai-embeddings.ts';
 import { openaiImageEdit, openaiImageGeneration } from '../endpoints/openai-images.ts';
 import { openaiResponses } from '../endpoints/openai-responses.ts';
+import { openaiSpeech } from '../endpoints/openai-speech.ts';
 import { defineProvider } from './define-provider.ts';
 import { adjustForOpenaiModel, adjustResponseForModel } from './openai-models.ts';
 

@@ -59,6 +59,11 @@ export function brief(chunk: Chunk): unknown[] {
     case 'text':
     case 'thinking':
       return chunk.metadata === undefined ? [chunk.type, chunk.content] : [chunk.type, chunk.content, chunk.metadata];
+    case 'media': {
+      const { partialImageIndex } = chunk.metadata ?? {};
+      const kind = chunk.isDelta ? ['delta'] : partialImageIndex === undefined ? [] : [partialImageIndex];
+      return ['media', chunk.mediaType, Buffer.from(chunk.data ?? []).toString('base64'), ...kind];
+    }
     case 'tool_use':
       return chunk.isDelta
         ? ['tool delta', chunk.toolId, chunk.metadata?.argumentsDelta]

@@ -7,6 +7,7 @@ import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest';
 import { connectNats } from '../../src/bus/nats.ts';
 import { type Gateway, startGateway } from '../../src/gateway/gateway.ts';
 import { createRuntime, type Runtime } from '../../src/runtime/runtime.ts';
+import { startUpstream, type Upstream } from '../../src/testing/upstream.ts';
 import { folder, startProgram } from '../cli/program.ts';
 import { uniqueId } from '../integration/connect-test-bus.ts';
 import { startServer } from '../integration/private-server.ts';
@@ -17,16 +18,28 @@ const here = uniqueId();
 const there = uniqueId();
 const limited = uniqueId();
 const whisper = uniqueId();
+const speaker = uniqueId();
 
+let upstream: Upstream;
 let near: Runtime;
 let far: Runtime;
 let gateway: Gateway;
 let client: OpenAI;
 
 beforeAll(async () => {
+  upstream = await startUpstream();
+  upstream.handle(
+    ({ body }, reply) => reply.json({ text: /RIFF/.exec(String(body))?.[0] }),
+    '/v1/audio/transcriptions',
+  );
+  upstream.handle((request, reply) => {
+    reply.raw.writeHead(200, { 'content-type': 'audio/mpeg' }).end(`ID3 ${request.json().input}`);
+  }, '/v1/audio/speech');
+  const vendor = { provider: 'openai', apiKey: 'sk-for-a-test', baseUrl: `${upstream.url}/v1` };
   far = await createRuntime({
     models: {
-      [whisper]: { provider: 'openai', endpoint: 'audio/transcriptions', model: 'whisper-1', apiKey: 'sk-for-a-test' },
+      [whisper]: { ...vendor, endpoint: 'audio/transcriptions', model: 'whisper-1' },
+      [speaker]: { ...vendor, endpoint: 'audio/speech', model: 'tts-1' },
       [there]: { model: `scripted/${there}-model`, chunks: 5 },
       [limited]: { model: 'scripted/other', limitRequests: 2, interval: 60, concurrencyLimit: 1, delayMs: 50 },
     },
@@ -41,6 +54,7 @@ afterAll(async () => {
   await gateway.close();
   await near.close();
   await far.close();
+  await upstream.close();
 });
 
 const get = async (path: string): Promise<unknown> => (await fetch(`${gateway.url}${path}`)).json();
@@ -86,10 +100,20 @@ describe('the gateway, for iModels of another process', () => {
   it('hands their refusals on', async () => {
     const wrong = client.chat.completions.create({ model: there, messages, cheese: 1 } as never);
     await expect(wrong).rejects.toMatchObject({ status: 400, message: expect.stringContaining('cheese') });
-    const sound = client.audio.transcriptions.create({ model: whisper, file: new File(['RIFF'], 'a.wav') });
-    await expect(sound).rejects.toMatchObject({ status: 400, message: expect.stringContaining('own process') });
     const unknown = client.chat.completions.create({ model: 'nobody', messages });
     await expect(unknown).rejects.toMatchObject({ status: 404, code: 'model_not_found' });
+  });
+
+  it('hands files and sound to and fro', async () => {
+    const heard = await client.audio.transcriptions.create({ model: whisper, file: new File(['RIFF'], 'a.wav') });
+    expect(heard.text).toBe('RIFF');
+    const response = await client.audio.speech.create({ model: speaker, input: 'hello', voice: 'alloy' });
+    expect(response.headers.get('content-type')).toBe('audio/mpeg');
+    expect(await response.text()).toBe('ID3 hello');
+    const asked = { model: speaker, input: 'hello', voice: 'alloy', stream_format: 'sse' } as const;
+    const events = await (await client.audio.speech.create(asked)).text();
+    expect(events).toContain(Buffer.from('ID3 hello').toString('base64'));
+    expect(events).toContain('speech.audio.done');
   });
 
   it('tells how their limits stand, and waits in their queue no longer than it may', async () => {

@@ -52,6 +52,36 @@ describe('speech', () => {
     expect(upstream.requests[0]?.json()).toEqual({ ...request, model: 'vendor-model' });
   });
 
+  it('comes as events where they are asked for', async () => {
+    const usage = { input_tokens: 3, output_tokens: 9, total_tokens: 12 };
+    const events = [
+      { type: 'speech.audio.delta', audio: 'AAEC' },
+      { type: 'speech.audio.delta', audio: 'AwQ=' },
+      { type: 'speech.audio.done', usage },
+    ];
+    const { openai, upstream } = await openMedia('audio/speech', async (_request, reply) => {
+      await reply.events(events);
+      reply.end();
+    });
+    const request = { model: 'm', input: 'Hello', voice: 'alloy', stream_format: 'sse' } as const;
+    const response = await openai.audio.speech.create(request);
+    expect(response.headers.get('content-type')).toMatch(/^text\/event-stream/);
+    const seen = (await response.text()).split('\n').filter((line) => line.startsWith('data: '));
+    expect(seen.map((line) => JSON.parse(line.slice('data: '.length)))).toEqual(events);
+    expect(upstream.requests[0]?.json()).toEqual({ ...request, model: 'vendor-model' });
+  });
+
+  it('ends in an error, and not as if it were done, when its events are cut', async () => {
+    const { openai } = await openMedia('audio/speech', async (_request, reply) => {
+      await reply.events([{ type: 'speech.audio.delta', audio: 'AAEC' }]);
+      reply.cut();
+    });
+    const response = await openai.audio.speech.create({ model: 'm', input: 'a', voice: 'x', stream_format: 'sse' });
+    const text = await response.text();
+    expect(text).toContain('"error"');
+    expect(text).not.toContain('speech.audio.done');
+  });
+
   it('fails with the vendor’s words', async () => {
     const { openai } = await openMedia('audio/speech', (_request, reply) =>
       reply.json({ error: { message: 'No such voice', type: 'invalid_request_error' } }, 400),
@@ -154,10 +184,52 @@ describe('images', () => {
     const request = { model: 'm', prompt: 'a house', n: 2, size: '1024x1024' } as const;
     expect(await openai.images.generate(request)).toMatchObject(answer);
     expect(upstream.requests[0]?.json()).toEqual({ ...request, model: 'vendor-model' });
-    await expect(openai.images.generate({ ...request, stream: true })).rejects.toMatchObject({
-      status: 400,
-      param: 'stream',
+  });
+
+  const event = { created_at: 5, size: '1024x1024', quality: 'low', background: 'opaque', output_format: 'png' };
+  const { usage } = answer;
+  const events = (kind: string) => [
+    { type: `${kind}.partial_image`, ...event, b64_json: 'AAEC', partial_image_index: 0 },
+    { type: `${kind}.completed`, ...event, b64_json: 'AAECAwQF', usage },
+  ];
+
+  it('stream as they are made, previews first', async () => {
+    const { openai, upstream } = await openMedia('images/generations', async (_request, reply) => {
+      await reply.events(events('image_generation'), { named: true });
+      reply.end();
     });
+    const request = { model: 'm', prompt: 'a house', partial_images: 1, stream: true } as const;
+    const seen: unknown[] = [];
+    for await (const one of await openai.images.generate(request)) seen.push(one);
+    expect(seen).toEqual(events('image_generation'));
+    expect(upstream.requests[0]?.json()).toEqual({ ...request, model: 'vendor-model' });
+  });
+
+  it('stream when they are edited, too', async () => {
+    const { openai, upstream } = await openMedia('images/edits', async (_request, reply) => {
+      await reply.events(events('image_edit'), { named: true });
+      reply.end();
+    });
+    const file = await toFile(image, 'a.png', { type: 'image/png' });
+    const request = { model: 'm', prompt: 'red', image: file, partial_images: 1, stream: true } as const;
+    const seen: unknown[] = [];
+    for await (const one of await openai.images.edit(request)) seen.push(one);
+    expect(seen).toEqual(events('image_edit'));
+    expect(await formOf(upstream.requests[0])).toMatchObject({ stream: 'true', partial_images: '1' });
+  });
+
+  it('end in an error when their stream is cut', async () => {
+    const { openai } = await openMedia('images/generations', async (_request, reply) => {
+      await reply.events(events('image_generation').slice(0, 1));
+      reply.cut();
+    });
+    const stream = await openai.images.generate({ model: 'm', prompt: 'a', stream: true });
+    const seen: unknown[] = [];
+    const read = async () => {
+      for await (const one of stream) seen.push(one);
+    };
+    await expect(read()).rejects.toThrow();
+    expect(seen).toHaveLength(1);
   });
 
   it('are edited: one or several, with a mask', async () => {

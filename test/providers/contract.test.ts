@@ -41,6 +41,7 @@ interface Fixture {
     readonly usage?: Fields | null;
     readonly chunks?: readonly unknown[];
     readonly audioBase64?: string;
+    readonly response?: unknown;
     readonly failure?: Fields;
   };
 }
@@ -125,12 +126,13 @@ async function check(provider: Provider, kind: HttpEndpointKind, name: string): 
     return;
   }
   expect(outcome.error).toBe(null);
-  const { text, thinking, toolUses, finishReason, usage, chunks, audioBase64 } = wanted;
+  const { text, thinking, toolUses, finishReason, usage, chunks, audioBase64, response } = wanted;
   const view = { text, thinking, toolUses, finishReason, usage };
   expect(outcome.reply?.view).toMatchObject(
     Object.fromEntries(Object.entries(view).filter(([, value]) => value !== undefined)),
   );
   if (chunks !== undefined) expect(outcome.chunks.map(brief)).toEqual(chunks);
+  if (response !== undefined) expect(outcome.reply?.response).toEqual(response);
   if (audioBase64 !== undefined) {
     expect(outcome.reply?.response).toMatchObject({ audio: new Uint8Array(Buffer.from(audioBase64, 'base64')) });
   }
@@ -141,11 +143,16 @@ async function check(provider: Provider, kind: HttpEndpointKind, name: string): 
   }
 }
 
+/** Pieces with which a stream has begun and not ended. */
+function beforeEnd({ reply }: Fixture): number {
+  return Math.min(3, (reply.events ?? reply.lines ?? []).length - 1);
+}
+
 /** A stream that breaks off, whatever came before, is a failure. */
 async function checkCut(provider: Provider, kind: HttpEndpointKind, name: string): Promise<void> {
   const script = fixture(provider, kind, name);
   upstream.handle(async (_request, reply) => {
-    await answer(script, reply, 3);
+    await answer(script, reply, beforeEnd(script));
     reply.cut();
   });
   const { error, reply, chunks } = await run(open(provider, kind), script.request, { stream: true });
@@ -157,7 +164,7 @@ async function checkCut(provider: Provider, kind: HttpEndpointKind, name: string
 /** A cancelled stream closes its socket, and rejects with the reason it was given. */
 async function checkCancel(provider: Provider, kind: HttpEndpointKind, name: string): Promise<void> {
   const script = fixture(provider, kind, name);
-  upstream.handle((_request, reply) => answer(script, reply, 3));
+  upstream.handle((_request, reply) => answer(script, reply, beforeEnd(script)));
   const abort = new AbortController();
   const reason = new Error('no longer wanted');
   const done = run(open(provider, kind), script.request, { stream: true, signal: abort.signal });
@@ -239,7 +246,7 @@ describe.each(
 
     const streams = kind.protocol.framing !== null;
     if (streams && !isChat(kind)) it('streams', () => check(provider, kind, 'stream'));
-    if (streams && kind.path !== 'audio/transcriptions') {
+    if (streams) {
       it('fails when its stream is cut', () => checkCut(provider, kind, 'stream'));
       it('closes its socket when it is cancelled', () => checkCancel(provider, kind, 'stream'));
     }

@@ -1,3 +1,4 @@
+import { bytesToWire } from '../../../schemas/bytes.ts';
 import { type CallDict, viewToWire, type WireCall } from '../../../schemas/call.ts';
 import type { AnswerView } from '../../../schemas/chunk.ts';
 import { writeError, writeValue } from '../state/written.ts';
@@ -49,7 +50,8 @@ export function writeWireCall(call: ApiCalling, metadata: Record<string, unknown
 }
 
 function writeExecution(call: ApiCalling): WireCall['execution'] {
-  const { status, duration, response, error, failure } = call;
+  const { status, duration, error, failure } = call;
+  const response = bytesToWire(call.response);
   return { status, duration, response, error: writeError(error), retryable: failure?.retryable ?? null };
 }
 

@@ -1,3 +1,4 @@
+import { bytesFromWire } from '../../../schemas/bytes.ts';
 import { type CallStatus, viewFromWire, type WireCall } from '../../../schemas/call.ts';
 import type { AnswerView, FinishReason, ToolUse, Usage } from '../../../schemas/chunk.ts';
 import type { Failure } from '../../../schemas/failure.ts';
@@ -27,7 +28,7 @@ export class RemoteCall {
     this.id = wire.id;
     this.createdAt = wire.created_at;
     this.status = wire.execution.status;
-    this.response = wire.execution.response;
+    this.response = bytesFromWire(wire.execution.response);
     this.duration = wire.execution.duration;
     this.metadata = wire.metadata;
     this.failure = wire.failure;

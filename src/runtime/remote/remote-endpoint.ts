@@ -1,3 +1,4 @@
+import { bytesFromWire, bytesToWire } from '../../../schemas/bytes.ts';
 import { viewFromWire } from '../../../schemas/call.ts';
 import { chunkFromWire } from '../../../schemas/chunk.ts';
 import { type EndpointControl, endpointAccepted, endpointMessage, endpointReplay } from '../../../schemas/endpoint.ts';
@@ -152,7 +153,8 @@ class RemoteRun {
 
   async #call(): Promise<void> {
     const { callId, payload, transport, sink, trace } = this.#job;
-    const body = { call_id: callId, payload, transport, streaming: sink !== null, credit };
+    const files = bytesToWire(transport);
+    const body = { call_id: callId, payload, transport: files, streaming: sink !== null, credit };
     const headers = trace == null ? {} : { headers: trace.headers };
     const options = { timeoutMs: answerTimeoutMs, idempotent: true, ...headers };
     const reply = await this.#bus.request(subjects.endpointCall(this.#name), body, options);
@@ -183,7 +185,8 @@ class RemoteRun {
         return;
       case 'end': {
         const view = data.view === null ? this.#partialView() : viewFromWire(data.view);
-        const reply = { response: data.response, view, ...(data.session_id ? { sessionId: data.session_id } : {}) };
+        const response = bytesFromWire(data.response);
+        const reply = { response, view, ...(data.session_id ? { sessionId: data.session_id } : {}) };
         if (data.failure === null) this.#finish(() => this.#settle.resolve(reply));
         else this.#fail(new IModelError(data.failure), reply);
         return;

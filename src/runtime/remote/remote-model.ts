@@ -1,4 +1,5 @@
 import { randomUUID } from 'node:crypto';
+import { filesToText } from '../../../schemas/bytes.ts';
 import { type ModelEventMessage, modelEvent } from '../../../schemas/event.ts';
 import type { CallOptions } from '../../../schemas/imodel.ts';
 import { type ModelDict, modelDict } from '../../../schemas/snapshot.ts';
@@ -88,7 +89,7 @@ export class RemoteModel {
         reject,
         span,
       };
-      new RemoteInvocation(call).send(this.#invokeSubject, request, followPrefix + id);
+      new RemoteInvocation(call).send(this.#invokeSubject, filesToText(request), followPrefix + id);
     });
   }
 
@@ -100,7 +101,7 @@ export class RemoteModel {
     return new RemoteStream({
       bus: this.#bus,
       modelId: this.id,
-      request,
+      request: filesToText(request),
       credit,
       idleTimeoutMs,
       options: { ...withTrace(settings, span), callId: settings.callId ?? randomUUID() },

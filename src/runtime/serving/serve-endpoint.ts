@@ -1,12 +1,13 @@
 import { randomUUID } from 'node:crypto';
 import type { Clock } from '../../../actors/clock.ts';
 import type { EndpointStatus } from '../../../actors/endpoint.ts';
+import { bytesFromWire } from '../../../schemas/bytes.ts';
 import { endpointCancel, endpointControl, endpointRequest } from '../../../schemas/endpoint.ts';
 import { failureOf } from '../../../schemas/failure.ts';
 import type { Bus, ContentType, Message } from '../../bus/bus.ts';
 import { failureHeaders } from '../../bus/headers.ts';
 import { checkToken, endpointQueue, subjects } from '../../bus/subjects.ts';
-import type { Endpoint } from '../../endpoints/endpoint.ts';
+import type { Endpoint, Fields } from '../../endpoints/endpoint.ts';
 import { IModelError, toFailure } from '../../errors.ts';
 import { EndpointStanding } from '../calls/endpoint-standing.ts';
 import { RecentCalls } from '../calls/recent-calls.ts';
@@ -116,7 +117,8 @@ class EndpointHost implements ServedEndpoint {
       if (this.#endpoint.sessionId !== undefined) this.#endpoint.sessionId = null;
       // Checked and translated here: what comes over a bus is not trusted to have been.
       const payload = this.#endpoint.prepare(request.payload);
-      const { call_id: callId, transport = {}, streaming, credit } = request;
+      const { call_id: callId, streaming, credit } = request;
+      const transport = bytesFromWire(request.transport ?? {}) as Fields;
       const out = { bus: this.#bus, subject, contentType: replyType(message.contentType), credit, toOne: true };
       const run = new ServedRun({ callId, payload, transport, streaming }, out, this.#clock.now());
       this.#runs.add(request.call_id, run);

@@ -1,3 +1,4 @@
+import { bytesToWire } from '../../../schemas/bytes.ts';
 import { viewToWire } from '../../../schemas/call.ts';
 import { type Chunk, chunkToWire } from '../../../schemas/chunk.ts';
 import { type Failure, failureOf } from '../../../schemas/failure.ts';
@@ -119,7 +120,7 @@ export class ServedRun implements EndpointJob, ChunkSink, WatchedStream {
 function ended(reply: EndpointReply | null, failure: Failure | null): Record<string, unknown> {
   return {
     failure,
-    response: reply?.response ?? null,
+    response: bytesToWire(reply?.response ?? null),
     view: reply === null ? null : viewToWire(reply.view),
     ...(reply?.sessionId === undefined ? {} : { session_id: reply.sessionId }),
   };

@@ -1,4 +1,5 @@
 import type { CallRow } from '../../../actors/call-row.ts';
+import { bytesFromWire, writeBytes } from '../../../schemas/bytes.ts';
 import type { CallRowState, LiveCall } from '../../../schemas/live-state.ts';
 import type { Fields } from '../../endpoints/endpoint.ts';
 import { ApiCalling } from '../calls/api-calling.ts';
@@ -52,7 +53,7 @@ export function readLiveCall(written: LiveCall, owner: CallOwner): ApiCalling {
     id: written.id,
     createdAtMs: written.created_at ?? written.queued_at,
     payload: written.payload,
-    transport: written.transport === undefined ? {} : readTransport(written.transport),
+    transport: written.transport === undefined ? {} : (bytesFromWire(written.transport) as Fields),
     owner,
     metadata: written.metadata,
   });
@@ -69,20 +70,11 @@ export function readLiveCall(written: LiveCall, owner: CallOwner): ApiCalling {
 function writeTransport(transport: Fields): Record<string, unknown> {
   const written: Record<string, unknown> = {};
   for (const [name, value] of Object.entries(transport)) {
-    if (value instanceof Uint8Array) written[name] = { base64: Buffer.from(value).toString('base64') };
+    if (value instanceof Uint8Array) written[name] = writeBytes(value);
     else if (typeof value !== 'object' && typeof value !== 'function') written[name] = value;
     else if (value !== null && (Array.isArray(value) || Object.getPrototypeOf(value) === Object.prototype)) {
       written[name] = writeValue(value);
     }
   }
   return written;
-}
-
-function readTransport(written: Fields): Record<string, unknown> {
-  return Object.fromEntries(
-    Object.entries(written).map(([name, value]) => {
-      const { base64 } = (typeof value === 'object' && value !== null ? value : {}) as { readonly base64?: unknown };
-      return [name, typeof base64 === 'string' ? new Uint8Array(Buffer.from(base64, 'base64')) : value];
-    }),
-  );
 }

@@ -1,3 +1,4 @@
+import { writeBytes } from '../../../schemas/bytes.ts';
 import type { WrittenError } from '../../../schemas/call.ts';
 
 /** How deep nested errors and values are written; deeper ones are cut off. */
@@ -8,7 +9,7 @@ const unwritable = '<unserializable>';
 
 /**
  * A value as JSON can hold it. What JSON cannot express (functions, symbols, big integers, cycles, throwing getters) becomes
- * `<unserializable>`; dates, maps and sets become text, objects and arrays.
+ * `<unserializable>`; dates, maps and sets become text, objects and arrays, bytes `{ base64 }`.
  */
 export function writeValue(value: unknown): unknown {
   try {
@@ -62,6 +63,7 @@ function writeOddValue(value: unknown, above: readonly unknown[], depth: number)
   const inside = [...above, value];
   const inner = (item: unknown) => writeOddValue(item, inside, depth + 1);
   if (Array.isArray(value)) return value.map(inner);
+  if (value instanceof Uint8Array) return writeBytes(value);
   if (value instanceof Date) return Number.isNaN(value.getTime()) ? unwritable : value.toISOString();
   if (value instanceof Set) return [...value].map(inner);
   const entries = value instanceof Map ? [...value].map(([key, item]) => [String(key), item]) : ownEntries(value);

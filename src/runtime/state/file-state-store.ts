@@ -1,7 +1,8 @@
-import { closeSync, mkdirSync, openSync, writeSync } from 'node:fs';
+import { closeSync, existsSync, mkdirSync, openSync, statSync, writeSync } from 'node:fs';
 import { open, readdir, readFile, rename, rm } from 'node:fs/promises';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { IModelError } from '../../errors.ts';
+import { lockFolder } from './folder-lock.ts';
 import { generationOf, type KeptState, type StateStore } from './state-store.ts';
 
 /** Requests stand in the files: they are their owner's alone. */
@@ -13,7 +14,7 @@ interface OpenLog {
 }
 
 /**
- * Keeps states in a folder: `<id>.json` and `<id>.<generation>.log`. For one process at a time.
+ * Keeps states in a folder: `<id>.json` and `<id>.<generation>.log`. For one process at a time: see {@link lockFolder}.
  *
  * An entry is handed to the operating system before {@link append} returns: it outlives the process, whatever kills that, but not a machine
  * that loses its power. Snapshots outlive that too.
@@ -21,16 +22,22 @@ interface OpenLog {
 export class FileStateStore implements StateStore {
   readonly #folder: string;
   readonly #logs = new Map<string, OpenLog>();
+  readonly #unlock: () => void;
 
-  /** @throws IModelError `config` when the folder cannot be made. */
-  constructor(folder: string) {
+  private constructor(folder: string, unlock: () => void) {
     this.#folder = folder;
+    this.#unlock = unlock;
+  }
+
+  /** @throws IModelError `config` when the folder cannot be made, or another process has it. */
+  static async open(folder: string): Promise<FileStateStore> {
     try {
-      mkdirSync(folder, { recursive: true, mode: ownersOnly.folder });
+      makeFolder(folder);
     } catch (cause) {
       const message = `Cannot keep states in ${folder}: ${(cause as Error).message}`;
       throw IModelError.of('config', message, { field: 'state', value: folder }, { cause });
     }
+    return new FileStateStore(folder, await lockFolder(folder));
   }
 
   async read(id: string): Promise<KeptState | null> {
@@ -88,6 +95,7 @@ export class FileStateStore implements StateStore {
   async close(): Promise<void> {
     for (const { descriptor } of this.#logs.values()) if (descriptor !== null) closeSync(descriptor);
     this.#logs.clear();
+    this.#unlock();
   }
 
   #logOf(id: string): OpenLog {
@@ -130,6 +138,16 @@ export class FileStateStore implements StateStore {
       await folder.close();
     }
   }
+}
+
+/** Makes a folder and those above it. Node's own way to do that never returns where a file system, such as `/proc`, takes no folders. */
+function makeFolder(path: string): void {
+  if (existsSync(path)) {
+    if (statSync(path).isDirectory()) return;
+    throw new Error('it is a file');
+  }
+  if (!existsSync(dirname(path))) makeFolder(dirname(path));
+  mkdirSync(path, { mode: ownersOnly.folder });
 }
 
 function unreadable(path: string, cause: unknown): IModelError {

@@ -1,5 +1,7 @@
 import type { ModelDict } from '../../../schemas/snapshot.ts';
+import { type NodeState, nodeState } from '../../../schemas/state.ts';
 import type { Bus } from '../../bus/bus.ts';
+import { subjects } from '../../bus/subjects.ts';
 import { IModelError } from '../../errors.ts';
 import type { iModel } from '../../imodel.ts';
 import { FileStateStore } from './file-state-store.ts';
@@ -9,6 +11,9 @@ import type { StateStore } from './state-store.ts';
 
 /** Seconds between two snapshots, unless configured. */
 const defaultInterval = 5;
+
+/** How long another host may take to say that it is there, in milliseconds. Where there is none the server says so at once. */
+const otherHostMs = 1_000;
 
 /** The part of a runtime's options that tells how states are kept. */
 interface HostedStatesOptions {
@@ -22,11 +27,19 @@ export class HostedStates {
   readonly #parts = new Map<string, PartKeeper>();
   readonly #intervalMs: number;
   readonly #onError: (error: unknown, subject: string) => void;
+  /** Where others could host the same iModels and keep them in the same place; null where nobody can. */
+  readonly #shared: Bus | null;
 
-  private constructor(store: StateStore, intervalMs: number, onError: (error: unknown, subject: string) => void) {
+  private constructor(
+    store: StateStore,
+    intervalMs: number,
+    onError: (error: unknown, subject: string) => void,
+    shared: Bus | null,
+  ) {
     this.#store = store;
     this.#intervalMs = intervalMs;
     this.#onError = onError;
+    this.#shared = shared;
   }
 
   /**
@@ -42,13 +55,19 @@ export class HostedStates {
     { stateInterval = defaultInterval }: { readonly stateInterval?: number | undefined },
     { onError = () => {} }: HostedStatesOptions,
   ): Promise<HostedStates> {
-    return new HostedStates(await openStore(place, bus), stateInterval * 1_000, onError);
+    const isBucket = bucketIn(place) !== null;
+    return new HostedStates(await openStore(place, bus), stateInterval * 1_000, onError, isBucket ? bus : null);
   }
 
-  /** What is kept of these iModels, by id. @throws IModelError `config`, naming place and path, for what cannot be read. */
+  /**
+   * What is kept of these iModels, by id.
+   *
+   * @throws IModelError `config`, naming place and path, for what cannot be read, and for an iModel that another process hosts and keeps.
+   */
   async read(models: Iterable<iModel>): Promise<Map<string, ModelDict>> {
     const dicts = new Map<string, ModelDict>();
     for (const model of models) {
+      if (this.#shared !== null) await refuseOtherHost(this.#shared, model.id);
       const kept = await this.#store.read(model.id);
       if (kept !== null) dicts.set(model.id, keptDict(kept, model));
     }
@@ -115,9 +134,29 @@ export class HostedStates {
   }
 }
 
+/** The bucket that a place names, `kv` for the usual one; null for a folder. */
+function bucketIn(place: string): RegExpExecArray | null {
+  return /^kv(?::(.+))?$/.exec(place);
+}
+
+/** Two that keep one iModel would each send the calls that wait, and write over what the other has written. */
+async function refuseOtherHost(bus: Bus, id: string): Promise<void> {
+  let other: NodeState | undefined;
+  try {
+    const reply = await bus.request(subjects.state(id), {}, { timeoutMs: otherHostMs });
+    other = nodeState.safeParse(reply.value()).data;
+  } catch {
+    // Nobody is there.
+    return;
+  }
+  if (other === undefined || other.mode === 'closed') return;
+  const message = `Expected no other host of ${id} where \`state\` is a bucket, but ${other.node} serves it: one of the two would send the other's calls again`;
+  throw IModelError.of('config', message, { field: 'state' });
+}
+
 async function openStore(place: string, bus: Bus): Promise<StateStore> {
-  const bucket = /^kv(?::(.+))?$/.exec(place);
-  if (bucket === null) return new FileStateStore(place);
+  const bucket = bucketIn(place);
+  if (bucket === null) return FileStateStore.open(place);
   const { NatsBus } = await import('../../bus/nats-bus.ts');
   if (!(bus instanceof NatsBus)) {
     const message = `Expected \`nats\` beside \`state: ${place}\`: the bucket is on a server; a bus inside the process has none`;

@@ -1,3 +1,5 @@
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { mkdir, mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -258,6 +260,50 @@ describe('a damaged state', () => {
     const noFile = await refusal(createRuntime({ models, state }, { bus }));
     expect(noFile).toMatchObject({ code: 'config', failure: { field: join(state, 'a.json') } });
     await bus.close();
+  });
+
+  it('is in a folder that no other process keeps its own in', async () => {
+    const state = await mkdtemp(join(root, 'f'));
+    const hold = `require('node:net').createServer().listen(${JSON.stringify(join(state, '.in-use'))}, () => console.log('held'))`;
+    const other = spawn(process.execPath, ['-e', hold]);
+    await once(other.stdout, 'data');
+    const models = { a: slow };
+    const error = await refusal(createRuntime({ models, state }));
+    expect(error).toMatchObject({ code: 'config', failure: { field: 'state' } });
+    expect(error.message).toBe(`Cannot keep states in ${state}: another process does so already`);
+    other.kill('SIGKILL');
+    await once(other, 'exit');
+    // What a process that was killed has left keeps nobody out.
+    await (await createRuntime({ models, state })).close();
+    expect(await readdir(state)).not.toContain('.in-use');
+  });
+
+  it('is in a bucket only once: a second host would send the calls of the first again', async () => {
+    await using place = await places.bucket();
+    const id = uniqueId();
+    const clock = new VirtualClock(1_000_000);
+    const first = await start(place, id, clock);
+    ask(first, id, ['a', 'b']);
+    await first.save();
+    const bus = await connectNats({ servers: inject('natsUrl') });
+    const error = await refusal(start({ ...place, bus }, id, clock));
+    expect(error).toMatchObject({ code: 'config', failure: { field: 'state' } });
+    expect(error.message).toContain(`no other host of ${id}`);
+    await vi.waitFor(
+      async () => {
+        await clock.advance(50);
+        expect(first.models.get(id)?.state.counters).toMatchObject({ started: 2, completed: 2 });
+      },
+      { interval: 5, timeout: 5_000 },
+    );
+    await first.close();
+    await (await start({ ...place, bus }, id, clock)).close();
+    await bus.close();
+  });
+
+  it('is in no folder where the file system takes none', async () => {
+    const error = await refusal(createRuntime({ models: { a: slow }, state: '/proc/imodel/states' }));
+    expect(error).toMatchObject({ code: 'config', failure: { field: 'state', value: '/proc/imodel/states' } });
   });
 
   it('needs a server where it is a bucket', async () => {

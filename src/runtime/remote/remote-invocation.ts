@@ -1,4 +1,3 @@
-import { wireCall } from '../../../schemas/call.ts';
 import type { CallOptions } from '../../../schemas/imodel.ts';
 import type { Bus, Message } from '../../bus/bus.ts';
 import { subjects } from '../../bus/subjects.ts';
@@ -8,7 +7,7 @@ import type { BusSpan } from '../../telemetry/bus-span.ts';
 import { toHeaders } from '../serving/wire-options.ts';
 import { type Follower, followLater, neverFollow } from './follow-later.ts';
 import { FollowedCall } from './followed-call.ts';
-import { checkedReply } from './read-reply.ts';
+import { readCall } from './read-call.ts';
 import { RemoteCall } from './remote-call.ts';
 import { type ReplyListener, requestCall } from './request-call.ts';
 
@@ -63,7 +62,7 @@ export class RemoteInvocation implements ReplyListener, Follower {
 
   replied(message: Message): void {
     try {
-      this.#end(new RemoteCall(checkedReply(wireCall, message)));
+      this.#end(new RemoteCall(readCall(message)));
     } catch (error) {
       this.failed(error);
     }

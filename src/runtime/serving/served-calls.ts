@@ -182,8 +182,7 @@ export class ServedCalls {
         throw IModelError.of('conflict', `A call with the id ${callId} has not ended`, { callId });
       }
     }
-    const asked = checked(callRequest, message.value(), 'request', 'invalid_request') as Fields;
-    const body = withoutField(asked, 'stream');
+    const body = withoutField(readRequest(message.value()), 'stream');
     const request = streaming ? { ...body, stream: true } : body;
     const credit = streaming ? creditOf(message.headers) : null;
     const call = this.#model.createApiCalling(request, callId === undefined ? {} : { callId });
@@ -229,6 +228,13 @@ export class ServedCalls {
       if (!call.ended) live.skip(call, IModelError.is(error) ? error : new IModelError(toFailure(error)));
     }
   }
+}
+
+/** What is asked for: fields, as nearly always, or a prompt as text. @throws IModelError `invalid_request` for anything else. */
+function readRequest(value: unknown): Fields {
+  const isFields = typeof value === 'object' && value !== null && Object.getPrototypeOf(value) === Object.prototype;
+  // The endpoint's own schema looks into them, and copies them.
+  return isFields ? (value as Fields) : (checked(callRequest, value, 'request', 'invalid_request') as Fields);
 }
 
 /** About how much memory a call takes that has ended: its question and its answer, the latter in the vendor's body and in the common view. */

@@ -52,8 +52,11 @@ function changed<Some>(value: unknown, isSome: (inner: unknown) => inner is Some
   if (isSome(value)) return change(value);
   if (typeof value !== 'object' || value === null) return value;
   if (Array.isArray(value)) return value.some(isSome) ? value.map(swap) : value;
+  const fields = value as Readonly<Record<string, unknown>>;
   let copy: Record<string, unknown> | null = null;
-  for (const [name, inner] of Object.entries(value)) {
+  // Every message comes through here: no list of its fields is made.
+  for (const name in fields) {
+    const inner = fields[name];
     const holds = isSome(inner) || (Array.isArray(inner) && inner.some(isSome));
     if (!holds) continue;
     copy ??= { ...value };

@@ -39,7 +39,7 @@ describe('the call of a reply', () => {
         else place[last] = value;
         if (!isCompleted(call)) return;
         glances += 1;
-        expect(wireCall.parse(call)).toMatchObject({ id: whole.id, execution: { status: 'completed' } });
+        expect(wireCall.parse(call).execution.status).toBe('completed');
       }),
       { numRuns: 2_000 },
     );

@@ -48,6 +48,8 @@ export interface HttpEndpointSettings {
   readonly traceVendor?: boolean;
   /** Header, in lower case, that tells the vendor which requests are attempts of one call. @defaultValue none */
   readonly idempotencyHeader?: string;
+  /** Whether the vendor's 409 means that the same request can succeed later. @defaultValue false */
+  readonly conflictsPass?: boolean;
   /** Changes or leaves out fields that the named model does not take. @defaultValue true */
   readonly fitToModel?: boolean;
   /** Told when a request's field was changed or left out because the model does not take it. @defaultValue a warning of the process, once */
@@ -198,7 +200,8 @@ export class HttpEndpoint implements Endpoint {
   }
 
   #failure(fault: VendorFault, { key, variable }: ResolvedKey): IModelError {
-    const context = { provider: this.config.provider, secret: key, variable, now: Date.now() };
+    const { conflictsPass = false } = this.#settings;
+    const context = { provider: this.config.provider, secret: key, variable, conflictsPass, now: Date.now() };
     return new IModelError(vendorFailure(fault.vendor, context), { cause: fault });
   }
 

@@ -11,6 +11,8 @@ export interface FailureContext {
   readonly variable?: string | undefined;
   /** The key; wherever it stands in the vendor's words it is blotted out. */
   readonly secret?: string | null;
+  /** Whether a 409 means that another request was in the way and that the same one can succeed later. @defaultValue false */
+  readonly conflictsPass?: boolean;
   /** Epoch milliseconds, for dates in headers. */
   readonly now: number;
 }
@@ -25,8 +27,6 @@ const filterWords = /content_filter|content_policy|content policy|moderation|res
 const overloadWords = /overloaded|engine_overloaded|capacity_exceeded/i;
 /** NVIDIA says so as plain text, under any status. */
 const exhaustedMessage = /^ResourceExhausted|total request limit reached/i;
-/** Firecrawl's 409, "Idempotency key already used": an attempt before this one was taken. */
-const usedKeyWords = /idempotency[ _-]?key/i;
 const rateWords = /rate_limit_(error|exceeded)/i;
 const badKeyWords =
   /api[ _-]?key (is )?(not valid|invalid)|invalid[ _]api[ _]key|incorrect api key|API_KEY_INVALID|authentication_error/i;
@@ -38,7 +38,7 @@ const badKeyWords =
  * - 429 → `rate_limited`; but an empty account (402, 432, 433, `insufficient_quota`) → `rejected`
  * - too many tokens → `context_overflow`, with both counts where the text names them
  * - 498, 503, 529 → `overloaded`; 408 and other 5xx → `unavailable`
- * - other 3xx and 4xx → `rejected`
+ * - other 3xx and 4xx → `rejected`; a 409 is retryable where {@link FailureContext.conflictsPass} says so
  *
  * `x-should-retry` decides `retryable` where the vendor sends it. `retryAfterMs` comes from the headers, then from the body, then from a
  * counter that stands at 0.
@@ -59,7 +59,7 @@ export function vendorFailure(error: VendorError, context: FailureContext): Fail
     ...(retryAfterMs === null ? {} : { retryAfterMs }),
   };
   const kind = kindOf(error);
-  const retry = shouldRetry(error) ?? (kind === 'conflict' ? !usedKeyWords.test(words) : null);
+  const retry = shouldRetry(error) ?? (kind === 'conflict' ? context.conflictsPass === true : null);
   const more = retry === null ? details : { ...details, retryable: retry };
   switch (kind) {
     case 'conflict':

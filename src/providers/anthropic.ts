@@ -11,6 +11,7 @@ export const anthropic = defineProvider({
   baseUrl: 'https://api.anthropic.com/v1',
   apiKeyEnv: 'ANTHROPIC_API_KEY',
   authType: 'x-api-key',
+  conflictsPass: true,
   defaultHeaders: { 'anthropic-version': '2023-06-01' },
   endpoints: [anthropicMessages()],
 });

@@ -78,6 +78,7 @@ export function buildEndpoint({ provider, kind }: EndpointMatch, options: Endpoi
     passthrough,
     traceVendor: options.traceVendor === true,
     reservedFields,
+    conflictsPass: provider.conflictsPass,
     ...(idempotencyHeader === null ? {} : { idempotencyHeader }),
     ...(idleTimeout === undefined ? {} : { idleTimeoutMs: idleTimeout * 1_000 }),
     ...(options.fitToModel === undefined ? {} : { fitToModel: options.fitToModel }),

@@ -36,6 +36,8 @@ export interface Provider<Name extends string = string> {
   readonly defaultHeaders: Readonly<Record<string, string>>;
   /** Header that tells the vendor which requests are attempts of one call; null where it takes none. */
   readonly idempotencyHeader: string | null;
+  /** Whether a 409 means that another request was in the way and that the same one can succeed later; its own clients then try again. */
+  readonly conflictsPass: boolean;
   /** In order of preference: the first one answers when nothing particular is asked for. Never empty. */
   readonly endpoints: readonly EndpointKind[];
 }
@@ -60,6 +62,8 @@ export interface ProviderDefinition<Name extends string> {
   readonly defaultHeaders?: Readonly<Record<string, string>>;
   /** @defaultValue none is sent */
   readonly idempotencyHeader?: string;
+  /** @defaultValue false: a 409 is final */
+  readonly conflictsPass?: boolean;
   readonly endpoints: readonly EndpointKind[];
 }
 
@@ -85,6 +89,7 @@ export function defineProvider<const Name extends string>(definition: ProviderDe
     keyPolicy: definition.keyPolicy ?? (keyed ? 'required' : 'none'),
     defaultHeaders: definition.defaultHeaders ?? {},
     idempotencyHeader: definition.idempotencyHeader ?? null,
+    conflictsPass: definition.conflictsPass ?? false,
     endpoints,
   };
 }

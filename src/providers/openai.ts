@@ -23,6 +23,7 @@ export const openai = defineProvider({
   baseUrl: 'https://api.openai.com/v1',
   apiKeyEnv: 'OPENAI_API_KEY',
   idempotencyHeader: 'idempotency-key',
+  conflictsPass: true,
   endpoints: [
     openaiChat({ ...preset, adjust: adjustForOpenaiModel }),
     openaiSpeech(),

@@ -26,7 +26,7 @@ describe('by status', () => {
     [403, 'unauthorized', false],
     [404, 'rejected', false],
     [408, 'unavailable', true],
-    [409, 'rejected', true],
+    [409, 'rejected', false],
     [413, 'rejected', false],
     [422, 'rejected', false],
     [429, 'rate_limited', true],

@@ -261,6 +261,21 @@ describe.each(
   });
 });
 
+it('a conflict passes at OpenAI and at Anthropic, and is final elsewhere', async () => {
+  upstream.handle((_request, reply) => reply.json({ error: { message: 'Another request was in the way' } }, 409));
+  const passes: string[] = [];
+  for (const provider of list) {
+    for (const kind of provider.endpoints.filter(isHttpKind)) {
+      const { request } = fixture(provider, kind, isChat(kind) ? 'text' : 'success');
+      const { error } = await run(open(provider, kind), request);
+      expect(error?.failure).toMatchObject({ code: 'rejected', status: 409 });
+      if (error?.failure.retryable) passes.push(provider.name);
+      await endpoint?.close();
+    }
+  }
+  expect([...new Set(passes)]).toEqual(['openai', 'anthropic']);
+});
+
 it('covers the twenty-eight endpoints', () => {
   expect(list.flatMap(({ endpoints }) => endpoints.filter(isHttpKind))).toHaveLength(28);
 });

@@ -108,8 +108,9 @@ export class Attempts {
   settled(row: CallRow, event: Extract<DispatcherEvent, { type: 'call.settle' }>): void {
     const { run } = row;
     if (run === null || !isRunning(row.state) || run.retry !== null || run.verdict !== null) return;
-    const { failure, isDelivered = false } = event;
-    this.#parts.upstream.settled(row, event);
+    const { failure, isDelivered = false, isUnasked = false } = event;
+    if (isUnasked) this.#parts.upstream.unasked(row, run, failure);
+    else this.#parts.upstream.settled(row, event);
     if (run.stopping !== null) this.#endings.abandon(row, run, run.stopping);
     else if (failure === null) this.#endings.complete(row, run);
     else if (isDelivered || run.isRescued || !this.#backOff(row, run, failure))

@@ -21,6 +21,8 @@ export type DispatcherEvent =
       readonly tokens: number | null;
       /** Whether the caller has seen something of this attempt, so that another would repeat it. */
       readonly isDelivered?: boolean;
+      /** Whether the end came from this side, as of a hook or a cache, and so says nothing of the vendor. */
+      readonly isUnasked?: boolean;
     }
   /** A hook begins or ends to run before the first attempt. */
   | { readonly type: 'call.hook'; readonly row: CallRow; readonly isRunning: boolean }

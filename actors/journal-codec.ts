@@ -34,7 +34,8 @@ export function writeEvent(event: DispatcherEvent, context: EntryContext): Writt
     case 'call.settle': {
       const { row, failure, tokens } = event;
       const delivered = event.isDelivered === true ? ({ is_delivered: true } as const) : {};
-      return { seq, at, type, ...callOf(row, context), failure, tokens, ...delivered };
+      const unasked = event.isUnasked === true ? ({ is_unasked: true } as const) : {};
+      return { seq, at, type, ...callOf(row, context), failure, tokens, ...delivered, ...unasked };
     }
     case 'call.hook':
       return { seq, at, type, ...callOf(event.row, context), is_running: event.isRunning };
@@ -97,8 +98,8 @@ export function readEvent(
     case 'call.withhold':
       return { type: entry.type, row: rowOf(entry.call, entry.who) };
     case 'call.settle': {
-      const { type, failure, tokens, is_delivered: isDelivered = false } = entry;
-      return { type, row: rowOf(entry.call, entry.who), failure, tokens, isDelivered };
+      const { type, failure, tokens, is_delivered: isDelivered = false, is_unasked: isUnasked = false } = entry;
+      return { type, row: rowOf(entry.call, entry.who), failure, tokens, isDelivered, isUnasked };
     }
     case 'call.hook':
       return { type: entry.type, row: rowOf(entry.call, entry.who), isRunning: entry.is_running };

@@ -69,7 +69,7 @@ export class Tape {
       case 'call.settle':
         this.#values[index] = event.failure;
         this.#tokens[index] = event.tokens ?? Number.NaN;
-        this.#flags[index] = event.isDelivered === true ? 1 : 0;
+        this.#flags[index] = (event.isDelivered === true ? 1 : 0) | (event.isUnasked === true ? 2 : 0);
         break;
       case 'call.hook':
         this.#flags[index] = event.isRunning ? 1 : 0;
@@ -102,7 +102,8 @@ export class Tape {
     const told = answers === null ? {} : { answers: [...answers] };
     if (name === 'clock.tick') return { ...common, type: name, ...told };
     const call = this.#calls[index] as number;
-    const flag = this.#flags[index] === 1;
+    const flags = this.#flags[index] as number;
+    const flag = (flags & 1) === 1;
     switch (name) {
       case 'call.submit': {
         const who = this.#values[index] as Heard['who'];
@@ -118,6 +119,7 @@ export class Tape {
           failure: this.#values[index] as Failure | null,
           tokens: Number.isNaN(tokens) ? null : tokens,
           ...(flag ? { is_delivered: true as const } : {}),
+          ...((flags & 2) === 2 ? { is_unasked: true as const } : {}),
           ...told,
         };
       }

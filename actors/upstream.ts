@@ -133,6 +133,19 @@ export class Upstream {
     if (run.isProbe) this.#resolve(run, failure === null);
   }
 
+  /** An attempt has ended without the vendor: it has no verdict on that, and an answer from this side used nothing of its limits. */
+  unasked(row: CallRow, run: CallRun, failure: Failure | null): void {
+    this.judge(run, undefined);
+    run.breakerEpoch = -1;
+    if (failure === null) {
+      this.withheld(row, run);
+      return;
+    }
+    this.#land(row, run);
+    this.sent(run);
+    if (run.isProbe) this.#resolve(run, false);
+  }
+
   /** Nobody will ever hear how an attempt ended. */
   lost(row: CallRow, run: CallRun): void {
     // It may have been written until now.

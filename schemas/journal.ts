@@ -118,6 +118,8 @@ export const journalEntry = z.discriminatedUnion('type', [
     failure: failureOrNull,
     tokens: amount.nullable(),
     is_delivered: z.literal(true, 'true, or left out').optional(),
+    /** The vendor was not asked: a hook or a cache brought the end. */
+    is_unasked: z.literal(true, 'true, or left out').optional(),
   }),
   ofCall('call.hook', { is_running: flag }),
   ofCall('call.finish', { failure: failureOrNull }),

@@ -78,6 +78,8 @@ export interface EndpointReply {
   readonly view: AnswerView;
   /** The agent session this call belongs to, for endpoints that keep sessions. */
   readonly sessionId?: string;
+  /** True for an answer that came from this side, of a cache or a hook: it says nothing of the upstream. */
+  readonly isUnasked?: boolean;
   /** What it cost in US dollars, where that is not for the iModel's own prices to say; null when nobody knows. */
   readonly cost?: number | null;
 }

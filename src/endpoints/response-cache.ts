@@ -38,8 +38,9 @@ export class ResponseCache {
   find(question: CacheQuestion): EndpointReply | null {
     const key = this.#keyOf(question);
     const reply = key === null ? null : this.#replies.get(key);
-    if (reply === null || reply.view.usage === null) return reply;
-    return { ...reply, view: { ...reply.view, usage: nothing } };
+    if (reply === null) return null;
+    const { usage } = reply.view;
+    return { ...reply, isUnasked: true, view: { ...reply.view, usage: usage === null ? null : nothing } };
   }
 
   /** Runs a one-shot call unless its answer is kept; keeps the answer of one that was run. */

@@ -1,10 +1,13 @@
 import { describe, expect, it } from 'vitest';
 import { failureOf } from '../../schemas/failure.ts';
+import { createMemoryBus } from '../../src/bus/memory.ts';
+import type { Fields } from '../../src/endpoints/endpoint.ts';
+import { onHook } from '../../src/hooks/on-hook.ts';
 import { iModel } from '../../src/index.ts';
 import { startUpstream, type UpstreamHandler } from '../../src/testing/upstream.ts';
 import { VirtualClock } from '../../src/testing/virtual-clock.ts';
 import { TokenBudget } from '../../src/tokens/token-budget.ts';
-import { readAll, rejection, textOf, timedModel } from './timed-endpoint.ts';
+import { readAll, rejection, type TimedModel, textOf, timedModel } from './timed-endpoint.ts';
 
 const messages = [{ role: 'user', content: 'hello' }];
 const answer = { choices: [{ message: { role: 'assistant', content: 'hi' }, finish_reason: 'stop' }] };
@@ -243,6 +246,79 @@ describe('the breaker', () => {
     await clock.advance(500);
     expect(textOf((await reading).chunks)).toBe('ab');
     expect(await model.invoke({})).toMatchObject({ status: 'completed' });
+  });
+});
+
+describe('the breaker, when its trial never asks the vendor', () => {
+  const breaker = { failureThreshold: 2, recoveryTime: 30 };
+  const question = { name: 'kept' };
+
+  /** Trips the breaker, and lets its time pass. */
+  async function toTrial({ model, clock }: TimedModel): Promise<void> {
+    for (let n = 0; n < 2; n += 1) await model.invoke({ failure: down });
+    await clock.advance(30_000);
+  }
+
+  /** After a trial without a verdict: the state is as it was, and the next call is a trial that counts. */
+  async function expectNoVerdict({ model, endpoint }: TimedModel): Promise<void> {
+    expect(model.state.regions.breaker).toBe('trial');
+    const before = endpoint.starts.length;
+    expect(await model.invoke({ failure: down })).toMatchObject({ failure: { code: 'unavailable' } });
+    expect(endpoint.starts).toHaveLength(before + 1);
+    expect(model.state.regions.breaker).toBe('tripped');
+  }
+
+  it('learns nothing from the answer of a hook', async () => {
+    const bus = createMemoryBus();
+    const timed = timedModel({ breaker, hooks: [{ point: 'pre_invocation' }] });
+    const served = timed.model.serve(bus);
+    const answers = onHook(bus, 'pre_invocation', ({ request }) =>
+      request.name === 'kept' ? { action: 'answer', text: 'of the hook' } : undefined,
+    );
+    await toTrial(timed);
+    const before = timed.endpoint.starts.length;
+    expect((await timed.model.invoke(question)).text).toBe('of the hook');
+    expect(timed.endpoint.starts).toHaveLength(before);
+    await expectNoVerdict(timed);
+    answers.close();
+    served.close();
+    await bus.close();
+  });
+
+  it('learns nothing from a cache behind a hook, whose answers take no units of the limit', async () => {
+    const timed = timedModel({
+      breaker,
+      cache: { ttl: 1_000 },
+      limitRequests: 5,
+      interval: 1_000,
+      hookRegistry: { hooks: { pre_invocation: () => {} } },
+    });
+    Object.assign(timed.endpoint, { cacheKey: ({ name }: Fields) => (name === undefined ? null : name) });
+    await timed.model.invoke(question);
+    await toTrial(timed);
+    const { remaining } = timed.model.state.budget.requests;
+    expect(await timed.model.invoke(question)).toMatchObject({ status: 'completed' });
+    expect(timed.endpoint.names.filter((name) => name === 'kept')).toHaveLength(1);
+    expect(timed.model.state.budget.requests.remaining).toBe(remaining);
+    await expectNoVerdict(timed);
+  });
+
+  it('learns nothing from a hook that refuses or takes too long', async () => {
+    const pre = async (_event: unknown, _params: unknown): Promise<void> => {
+      if (mood === 'refuses') throw new Error('not now');
+      if (mood === 'sleeps') await new Promise(() => {});
+    };
+    let mood = 'lets pass';
+    const timed = timedModel({ breaker, hookRegistry: { hooks: { pre_invocation: pre } } });
+    await toTrial(timed);
+    mood = 'refuses';
+    expect(await timed.model.invoke(question)).toMatchObject({ failure: { code: 'vetoed' } });
+    mood = 'sleeps';
+    const slow = timed.model.invoke(question);
+    await timed.clock.advance(31_000);
+    expect(await slow).toMatchObject({ failure: { code: 'timed_out', phase: 'hook' } });
+    mood = 'lets pass';
+    await expectNoVerdict(timed);
   });
 });
 

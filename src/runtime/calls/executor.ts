@@ -216,11 +216,11 @@ export class Executor implements DispatcherEffects {
     reply.then((brought) => {
       call.own?.take();
       try {
-        const { sessionId, view } = brought;
+        const { sessionId, view, isUnasked = false } = brought;
         call.bring(brought);
-        standing?.note(null);
+        if (!isUnasked) standing?.note(null);
         if (sessionId) this.#options.onSession(sessionId);
-        this.#settle(row, entry, null, view.usage?.totalTokens ?? null);
+        this.#settle(row, entry, null, view.usage?.totalTokens ?? null, isUnasked);
       } catch (error) {
         // An endpoint of somebody else's may bring what is no reply; its call must end all the same.
         failed(error);
@@ -228,7 +228,7 @@ export class Executor implements DispatcherEffects {
     }, failed);
   }
 
-  #settle(row: CallRow, entry: CallEntry, failure: Failure | null, tokens: number | null): void {
+  #settle(row: CallRow, entry: CallEntry, failure: Failure | null, tokens: number | null, isUnasked = false): void {
     if (entry.graceTimer !== undefined) this.#options.clock.clearTimeout(entry.graceTimer);
     // An attempt that was given up and ends after all says nothing of the one that follows it.
     if (callOf(row).entry !== entry) return;
@@ -236,7 +236,10 @@ export class Executor implements DispatcherEffects {
     if (running.isWithheld === true && failure !== null) {
       callOf(row).own?.give();
       this.#send({ type: 'call.withhold', row });
-    } else this.#send({ type: 'call.settle', row, failure, tokens, isDelivered: running.isDelivered });
+    } else {
+      const { isDelivered, isVetoed = false } = running;
+      this.#send({ type: 'call.settle', row, failure, tokens, isDelivered, isUnasked: isUnasked || isVetoed });
+    }
   }
 }
 

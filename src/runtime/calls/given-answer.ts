@@ -7,7 +7,7 @@ import type { ApiCalling } from './api-calling.ts';
 /** Ends a call with an answer that did not come from its endpoint; a reader of chunks gets it as such. */
 export function giveAnswer(sink: ChunkSink | null, reply: EndpointReply): EndpointReply {
   if (sink !== null) writeAnswer(sink, reply.view);
-  return reply;
+  return { ...reply, isUnasked: true };
 }
 
 /** Ends a submitted call with an answer that is there already, as if it had run just now: it needs no turn and no units. */

@@ -7,6 +7,10 @@ import { startUpstream } from './upstream.mjs';
 
 const messages = [{ role: 'user', content: 'Hello!' }];
 const rounds = 100;
+
+/** A gateway finds an iModel that has just come to another process within some hundred milliseconds. */
+const farRounds = 25;
+
 const now = () => performance.timeOrigin + performance.now();
 const rest = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
 
@@ -28,9 +32,9 @@ function hears(model, type) {
   });
 }
 
-function print(name, times) {
+function print(name, times, count) {
   const text = `p50 ${percentile(times, 50).toFixed(1)}, p99 ${percentile(times, 99).toFixed(1)} ms`;
-  row(name, text, `at most 5 and 50 ms; ${times.length} of ${rounds}`);
+  row(name, text, `at most 5 and 50 ms; ${times.length} of ${count}`);
 }
 
 export async function cancel() {
@@ -45,6 +49,8 @@ export async function cancel() {
   const callerBus = await connectNats({ servers: server.url });
   const models = new Map();
   const gateway = await startGateway({ models }, { port: 0 });
+  // Its iModels are those of other processes.
+  const far = await startGateway({ models: new Map(), bus: callerBus }, { port: 0, dashboard: false });
   // The upstream tells calls apart by a header, so each has an iModel of its own behind the same actor code.
   const modelFor = (hang, options = {}) =>
     new iModel({
@@ -72,20 +78,27 @@ export async function cancel() {
     await bus.flush();
     return connect(callerBus).model(model.id);
   };
-  const post = (path, stream) => async (model, signal) => {
-    models.set(model.id, model);
+  const near = (model) => models.set(model.id, model);
+  const post = (url, prepare, path, stream) => async (model, signal) => {
+    await prepare(model);
     const body = JSON.stringify({ ...shapes[path], model: model.id, stream });
     const headers = { 'content-type': 'application/json' };
-    await (await fetch(gateway.url + path, { method: 'POST', headers, body, signal })).text();
+    await (await fetch(url + path, { method: 'POST', headers, body, signal })).text();
   };
   for (const path of Object.keys(shapes)) {
-    transports[`by HTTP, ${path.slice(4)}`] = { invoke: post(path, false), stream: post(path, true) };
+    const both = (url, prepare) => ({
+      invoke: post(url, prepare, path, false),
+      stream: post(url, prepare, path, true),
+    });
+    transports[`by HTTP, ${path.slice(4)}`] = both(gateway.url, near);
+    transports[`by HTTP and NATS, ${path.slice(4)}`] = both(far.url, remote);
   }
 
   /** One way to call, left at one point: `reached` resolves there, `ended` with the time at which all is over. */
   const measure = async (name, begin, prepare) => {
     const times = [];
-    for (let n = 0; n < rounds; n += 1) {
+    const count = name.includes('HTTP and NATS') ? farRounds : rounds;
+    for (let n = 0; n < count; n += 1) {
       const { model, reached, ended } = prepare(n);
       const controller = new AbortController();
       const call = begin(model, controller.signal).catch(() => {});
@@ -98,7 +111,7 @@ export async function cancel() {
       await model.close();
       models.delete(model.id);
     }
-    print(name, times);
+    print(name, times, count);
   };
   let made = 0;
   const atUpstream = (prefix) => () => {
@@ -132,6 +145,7 @@ export async function cancel() {
   }
 
   await gateway.close();
+  await far.close();
   await Promise.all([bus.close(), callerBus.close()]);
   await server.close();
   upstream.close();

@@ -1,5 +1,4 @@
 import type { z } from 'zod';
-import { type CallOptions, callOptions } from '../../schemas/imodel.ts';
 import { IModelError, printField, printValue } from '../errors.ts';
 
 /**
@@ -47,14 +46,4 @@ export function clonedMetadata(metadata: Record<string, unknown>): Record<string
     const message = `Expected option \`providerMetadata\` to be plain data: ${(cause as Error).message}`;
     throw IModelError.of('config', message, { field: 'providerMetadata' }, { cause });
   }
-}
-
-/** The options of one call, checked; the same object when there are none, as for most calls. */
-export function checkedCallOptions(options: CallOptions): CallOptions {
-  if (typeof options !== 'object' || options === null) {
-    const value = printValue(options);
-    throw IModelError.of('invalid_request', `Expected the options of a call to be an object, got ${value}`, { value });
-  }
-  for (const _name in options) return checked(callOptions, options, 'call option', 'invalid_request');
-  return options;
 }

@@ -27,7 +27,7 @@ export function namedTrace({
 
 /** Reads what {@link writeTrace} or somebody else wrote; null for headers without a trace context, or with one that is none. */
 export function readTrace({ traceparent, tracestate }: TraceHeaders): SpanContext | null {
-  if (!traceParent.safeParse(traceparent).success || traceparent === undefined || traceparent.startsWith('ff')) {
+  if (traceparent === undefined || !traceParent.safeParse(traceparent).success || traceparent.startsWith('ff')) {
     return null;
   }
   const [, traceId = '', spanId = '', flags = ''] = traceparent.split('-');

@@ -1,7 +1,8 @@
 import { describe, expect, it } from 'vitest';
 import { z } from 'zod';
 import { IModelError } from '../../src/errors.ts';
-import { checked, checkedCallOptions, refuseNoRequest } from '../../src/runtime/checked.ts';
+import { checked, refuseNoRequest } from '../../src/runtime/checked.ts';
+import { checkedCallOptions } from '../../src/runtime/checked-call-options.ts';
 
 const schema = z.strictObject({
   count: z.number().min(1, 'at least 1').optional(),

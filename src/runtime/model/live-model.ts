@@ -1,4 +1,3 @@
-import { setMaxListeners } from 'node:events';
 import { writeActor } from '../../../actors/actor-state.ts';
 import { stepCall } from '../../../actors/call.ts';
 import { CallRow } from '../../../actors/call-row.ts';
@@ -28,6 +27,7 @@ import { EndpointStanding } from '../calls/endpoint-standing.ts';
 import { Executor, estimateOf } from '../calls/executor.ts';
 import type { FallbackPolicy } from '../calls/fallback.ts';
 import { answerAtOnce } from '../calls/given-answer.ts';
+import { onAbort } from '../calls/on-abort.ts';
 import type { PreparedRequest } from '../calls/prepare-request.ts';
 import { changedLimits } from '../policies.ts';
 import { credentialsIn, giveAgain } from '../state/credentials.ts';
@@ -376,11 +376,7 @@ export class LiveModel implements CallOwner {
 
   #watch(call: ApiCalling, signal: AbortSignal): void {
     if (call.ended) return;
-    const abort = () => this.cancel(call, signal.reason);
-    // One signal may well end a thousand calls; Node would warn at the eleventh.
-    setMaxListeners(0, signal);
-    signal.addEventListener('abort', abort, { once: true });
-    call.onEnd(() => signal.removeEventListener('abort', abort));
+    call.onEnd(onAbort(signal, () => this.cancel(call, signal.reason)));
   }
 
   /** Ends a call whose actor has failed, unless another one has taken it over. */

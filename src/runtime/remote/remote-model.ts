@@ -9,7 +9,7 @@ import type { Bus } from '../../bus/bus.ts';
 import { checkToken, subjects } from '../../bus/subjects.ts';
 import type { Fields } from '../../endpoints/endpoint.ts';
 import { BusSpan } from '../../telemetry/bus-span.ts';
-import { checkedCallOptions } from '../checked.ts';
+import { checkedCallOptions } from '../checked-call-options.ts';
 import { followPrefix } from './follow-later.ts';
 import { checkedReply } from './read-reply.ts';
 import type { RemoteCall } from './remote-call.ts';

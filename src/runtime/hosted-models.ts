@@ -1,6 +1,7 @@
 import { runtimeConfig } from '../../schemas/config.ts';
 import type { CloseOptions } from '../../schemas/imodel.ts';
 import type { Bus } from '../bus/bus.ts';
+import { within } from '../bus/within.ts';
 import { IModelError } from '../errors.ts';
 import type { iModel } from '../imodel.ts';
 import { checked } from './checked.ts';
@@ -216,7 +217,8 @@ export class HostedModels implements Runtime {
   async #finish(closed: readonly Promise<void>[]): Promise<void> {
     await Promise.all(closed);
     if (this.#options.bus === undefined) await this.bus.drain({ timeoutMs: lastRepliesMs });
-    else await this.bus.flush();
+    // A server that is away would hold up the end until it is back.
+    else await within(this.bus.flush(), lastRepliesMs);
     for (const host of this.#served.values()) host.close();
   }
 }

@@ -1,4 +1,4 @@
-import { closeSync, existsSync, mkdirSync, openSync, statSync, writeSync } from 'node:fs';
+import { closeSync, existsSync, fstatSync, ftruncateSync, mkdirSync, openSync, statSync, writeSync } from 'node:fs';
 import { open, readdir, readFile, rename, rm } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { IModelError } from '../../errors.ts';
@@ -11,6 +11,7 @@ const ownersOnly = { file: 0o600, folder: 0o700 } as const;
 interface OpenLog {
   generation: number;
   descriptor: number | null;
+  sizeBytes: number;
 }
 
 /**
@@ -67,12 +68,21 @@ export class FileStateStore implements StateStore {
     if (log.descriptor !== null) closeSync(log.descriptor);
     log.generation += 1;
     log.descriptor = descriptor;
+    log.sizeBytes = fstatSync(descriptor).size;
     return log.generation;
   }
 
   append(id: string, entry: string): null {
-    const { descriptor } = this.#logOf(id);
-    if (descriptor !== null) writeSync(descriptor, `${entry}\n`);
+    const log = this.#logOf(id);
+    if (log.descriptor === null) return null;
+    const line = Buffer.from(`${entry}\n`);
+    const written = writeSync(log.descriptor, line);
+    if (written < line.length) {
+      // The disk is full in the middle of it: what comes later must not be the rest of this line.
+      ftruncateSync(log.descriptor, log.sizeBytes);
+      throw new Error('there was no room for an entry of the log');
+    }
+    log.sizeBytes += written;
     return null;
   }
 
@@ -101,7 +111,7 @@ export class FileStateStore implements StateStore {
   #logOf(id: string): OpenLog {
     let log = this.#logs.get(id);
     if (log === undefined) {
-      log = { generation: 0, descriptor: null };
+      log = { generation: 0, descriptor: null, sizeBytes: 0 };
       this.#logs.set(id, log);
     }
     return log;

@@ -23,7 +23,7 @@ type Head = z.infer<typeof snapshotHead>;
 export class KvStateStore implements StateStore {
   readonly #connection: NatsConnection;
   readonly #bucket: string;
-  readonly #kv: KV;
+  #kv: KV;
   readonly #logs = new Map<string, { generation: number; entries: number }>();
   /** Generations that may still have keys. */
   readonly #old = new Map<string, Set<number>>();
@@ -37,9 +37,7 @@ export class KvStateStore implements StateStore {
   /** @throws IModelError `unavailable` when the server has no JetStream or does not answer. */
   static async open(connection: NatsConnection, bucket: string = defaultBucket): Promise<KvStateStore> {
     try {
-      // Whoever takes over reads what was written last, not what a replica has of it.
-      const kv = await new Kvm(connection).create(bucket, { history: 1, allow_direct: false });
-      return new KvStateStore(connection, bucket, kv);
+      return new KvStateStore(connection, bucket, await openBucket(connection, bucket));
     } catch (cause) {
       const message = `Cannot keep states in the bucket ${bucket}: ${(cause as Error).message}`;
       throw IModelError.of('unavailable', message, { source: 'bus' }, { cause });
@@ -77,22 +75,42 @@ export class KvStateStore implements StateStore {
     const log = this.#logs.get(id);
     if (log === undefined) return;
     log.entries += 1;
-    await this.#kv.put(`${id}.log.${log.generation}.${log.entries}`, entry);
+    await this.#put(`${id}.log.${log.generation}.${log.entries}`, entry);
   }
 
   async write(id: string, generation: number, snapshot: string): Promise<void> {
     const bytes = new TextEncoder().encode(snapshot);
     const parts = Math.ceil(bytes.length / partBytes);
     for (let part = 0; part < parts; part += 1) {
-      await this.#kv.put(partKey(id, generation, part), bytes.subarray(part * partBytes, (part + 1) * partBytes));
+      await this.#put(partKey(id, generation, part), bytes.subarray(part * partBytes, (part + 1) * partBytes));
     }
     const head: Head = { generation, parts };
-    await this.#kv.put(id, JSON.stringify(head));
+    await this.#put(id, JSON.stringify(head));
     await this.#forget(id, generation);
   }
 
   async close(): Promise<void> {
     // Its connection is the bus's.
+  }
+
+  /** @throws IModelError `unavailable` */
+  async #put(key: string, value: string | Uint8Array): Promise<void> {
+    try {
+      await this.#kv.put(key, value);
+    } catch (error) {
+      if (!isGone(error)) throw this.#refusal(error);
+      try {
+        this.#kv = await openBucket(this.#connection, this.#bucket);
+        await this.#kv.put(key, value);
+      } catch (cause) {
+        throw this.#refusal(cause);
+      }
+    }
+  }
+
+  #refusal(cause: unknown): IModelError {
+    const message = `The bucket ${this.#bucket} keeps nothing: ${(cause as Error).message}`;
+    return IModelError.of('unavailable', message, { source: 'bus' }, { cause });
   }
 
   async #part(id: string, generation: number, part: number): Promise<Uint8Array> {
@@ -124,6 +142,17 @@ export class KvStateStore implements StateStore {
     }
     return found.sort((one, other) => one.generation - other.generation || one.order - other.order);
   }
+}
+
+/** Whoever takes over reads what was written last, not what a replica has of it. */
+function openBucket(connection: NatsConnection, bucket: string): Promise<KV> {
+  return new Kvm(connection).create(bucket, { history: 1, allow_direct: false });
+}
+
+/** Whether nobody takes what is written to the bucket: somebody has deleted it, or JetStream is gone. */
+function isGone(error: unknown): boolean {
+  // Its class is not exported.
+  return error instanceof Error && error.name === 'JetStreamNotEnabled';
 }
 
 function partKey(id: string, generation: number, part: number): string {

@@ -1,5 +1,6 @@
 import { longestUseMs } from '../../../actors/policy/window.ts';
 import type { ModelDict } from '../../../schemas/snapshot.ts';
+import { within } from '../../bus/within.ts';
 import { IModelError } from '../../errors.ts';
 import type { iModel } from '../../imodel.ts';
 import type { ApiCalling } from '../calls/api-calling.ts';
@@ -11,6 +12,9 @@ import { type KeptState, parseSnapshot, type StateStore } from './state-store.ts
 
 /** A call waits no longer than this for its start to be kept; a store that does not answer must not stop the vendor too. In milliseconds. */
 const patienceMs = 2_000;
+
+/** A process that ends waits no longer than this for its last snapshot. In milliseconds. */
+const lastSnapshotMs = 5_000;
 
 /** What a {@link StateKeeper} is made from. */
 export interface StateKeeperOptions {
@@ -31,6 +35,10 @@ export class StateKeeper implements CallRecorder {
   #timer: unknown;
   #saving: Promise<void> = Promise.resolve();
   #saved = '';
+  /** Snapshots that are being written. */
+  #writing = 0;
+  /** Whether the store has let somebody wait in vain, and has not answered since. */
+  #isLate = false;
   #closed = false;
 
   /** Nothing is kept before {@link begin}. */
@@ -74,12 +82,16 @@ export class StateKeeper implements CallRecorder {
     const generation = this.#store.turn(id);
     const snapshot = this.#model.writeText({ state: true }, generation);
     this.#saved = mark;
+    this.#writing += 1;
     const saving = this.#saving
       .catch(() => {})
       .then(() => this.#store.write(id, generation, snapshot))
       .catch((error: unknown) => {
         this.#saved = '';
         throw error;
+      })
+      .finally(() => {
+        this.#writing -= 1;
       });
     this.#saving = saving;
     return saving;
@@ -89,7 +101,7 @@ export class StateKeeper implements CallRecorder {
   async close(): Promise<void> {
     if (this.#closed) return this.#saving;
     try {
-      await this.save();
+      await inTime(this.save(), lastSnapshotMs);
     } finally {
       this.abandon();
     }
@@ -105,26 +117,27 @@ export class StateKeeper implements CallRecorder {
   #append(entry: LogEntry): Promise<void> | null {
     try {
       const kept = this.#store.append(this.#model.id, JSON.stringify(entry));
-      return kept === null ? null : this.#patiently(kept);
+      return kept === null ? null : this.#patiently(kept, this.#isLate);
     } catch (error) {
       this.#onError(error);
       return null;
     }
   }
 
-  async #patiently(kept: Promise<void>): Promise<void> {
-    let timer: NodeJS.Timeout | undefined;
-    const late = new Promise<never>((_resolve, reject) => {
-      const error = IModelError.of('unavailable', `The state was not kept within ${patienceMs} ms`, {});
-      timer = setTimeout(() => reject(error), patienceMs);
+  /** @returns What a start waits for. One that was late is enough: while the store does not answer, nobody else waits for it. */
+  #patiently(kept: Promise<void>, isLate: boolean): Promise<void> | null {
+    const done = kept.then(() => {
+      this.#isLate = false;
     });
-    try {
-      await Promise.race([kept, late]);
-    } catch (error) {
-      this.#onError(error);
-    } finally {
-      clearTimeout(timer);
+    if (isLate) {
+      // That it is late was said.
+      done.catch(() => {});
+      return null;
     }
+    return inTime(done, patienceMs).catch((error: unknown) => {
+      this.#isLate = true;
+      this.#onError(error);
+    });
   }
 
   /** Changes whenever something has happened that a snapshot shows. */
@@ -139,7 +152,8 @@ export class StateKeeper implements CallRecorder {
     this.#timer = clock.setTimeout(() => {
       if (this.#closed) return;
       try {
-        void this.save().catch(this.#onError);
+        // One that takes longer than the interval is not followed by a queue of others.
+        if (this.#writing === 0) void this.save().catch(this.#onError);
       } catch (error) {
         this.#onError(error);
       }
@@ -168,4 +182,10 @@ export function keptDict(kept: KeptState, model: iModel): ModelDict {
   const { window } = model.live.view().limits;
   const isLimited = window.requests !== null || window.tokens !== null;
   return { ...dict, state: applyLog(dict.state, log, isLimited ? longestUseMs(window) : null) };
+}
+
+/** @throws IModelError `unavailable` when it takes longer. */
+async function inTime(work: Promise<void>, ms: number): Promise<void> {
+  if (await within(work, ms)) return;
+  throw IModelError.of('unavailable', `Its place has not answered within ${ms} ms`, { source: 'runtime' });
 }

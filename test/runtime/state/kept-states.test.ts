@@ -14,6 +14,7 @@ import { IModelError } from '../../../src/errors.ts';
 import { createRuntime, type Runtime } from '../../../src/runtime/runtime.ts';
 import { VirtualClock } from '../../../src/testing/virtual-clock.ts';
 import { uniqueId } from '../../integration/connect-test-bus.ts';
+import { startServer } from '../../integration/private-server.ts';
 
 const root = await mkdtemp(join(tmpdir(), 'imodel-states-'));
 afterAll(() => rm(root, { recursive: true, force: true }));
@@ -300,6 +301,53 @@ describe('a damaged state', () => {
     await (await start({ ...place, bus }, id, clock)).close();
     await bus.close();
   });
+
+  it('in a bucket that somebody has deleted goes into a new one', async () => {
+    await using place = await places.bucket();
+    const id = uniqueId();
+    const clock = new VirtualClock(1_000_000);
+    const onError = vi.fn();
+    const options = { bus: place.bus, clock, onError };
+    const first = await createRuntime({ models: { [id]: slow }, state: place.state }, options);
+    await (await new Kvm((place.bus as NatsBus).connection).open(place.state.slice(3))).destroy();
+    ask(first, id, ['a', 'b']);
+    await first.save();
+    await die(first);
+    const second = await start(place, id, new VirtualClock(clock.now()));
+    expect(statusOf(second, id, 'a')).toBe('interrupted');
+    await untilStatus(second, id, 'b', 'completed');
+    expect(onError).not.toHaveBeenCalled();
+    await second.close();
+  });
+
+  it('waits for a bucket that does not answer only once, and ends without it', async () => {
+    const server = await startServer();
+    const bus = await connectNats({ servers: server.url });
+    const id = uniqueId();
+    const errors: string[] = [];
+    const runtime = await createRuntime(
+      {
+        models: { [id]: { provider: 'scripted', text: 'hi', concurrencyLimit: 1 } },
+        state: 'kv',
+        stateInterval: 3_600,
+      },
+      { bus, onError: (error, subject) => errors.push(`${subject}: ${(error as Error).message}`) },
+    );
+    const model = runtime.models.get(id);
+    await server.kill();
+    const began = performance.now();
+    const messages = [{ role: 'user', content: 'hi' }];
+    const calls = await Promise.all([1, 2, 3].map(() => model?.invoke({ messages })));
+    expect(calls.map((call) => call?.status)).toEqual(['completed', 'completed', 'completed']);
+    expect(performance.now() - began).toBeLessThan(5_500);
+    expect(new Set(errors)).toEqual(new Set([`state of ${id}: Its place has not answered within 2000 ms`]));
+    const closing = performance.now();
+    expect((await refusal(runtime.close({ timeoutMs: 100 }))).code).toBe('unavailable');
+    expect(performance.now() - closing).toBeLessThan(14_000);
+    await server.start();
+    await bus.close();
+    await server.stop();
+  }, 30_000);
 
   it('is in no folder where the file system takes none', async () => {
     const error = await refusal(createRuntime({ models: { a: slow }, state: '/proc/imodel/states' }));

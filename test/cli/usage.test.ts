@@ -1,7 +1,7 @@
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
-import { folder, jsonLines, runProgram } from './program.ts';
+import { folder, jsonLines, runProgram, startProgram } from './program.ts';
 
 const files = {
   'good.yaml': 'models:\n  one:\n    model: scripted/x\n',
@@ -104,5 +104,13 @@ describe('help', () => {
       code: 0,
       stdout: expect.stringMatching(/^\d+\.\d+\.\d+\n$/),
     });
+  });
+});
+
+describe('a reader that leaves before the end', () => {
+  it.each(['--help', 'providers', 'doctor --json', 'asyncapi'])('harms `imodel %s` in no way', async (words) => {
+    const program = startProgram(words.split(' '));
+    program.child.stdout.destroy();
+    expect(await program.ended).toMatchObject({ code: 0, stderr: '' });
   });
 });

@@ -28,6 +28,11 @@ export function connectionError(thrown: unknown, host: string, connectTimeoutMs:
   if (thrown instanceof errors.HTTPParserError || code === 'UND_ERR_HEADERS_OVERFLOW') {
     return IModelError.of('malformed', `${host} sent no valid HTTP reply: ${message}`, {}, options);
   }
+  // undici says so of a 100 only. The host has the request, and would answer every further one the same.
+  if (thrown instanceof errors.SocketError && thrown.message === 'bad response') {
+    const text = `${host} sent 100 Continue, which nobody asked for and which cannot be read`;
+    return IModelError.of('malformed', text, {}, options);
+  }
   const retryable = !certificateProblem.test(code);
   return IModelError.of(
     'unavailable',

@@ -328,6 +328,26 @@ describe('connection failures', () => {
     server.close();
   });
 
+  it.each([
+    ['102 Processing', 'is passed over'],
+    ['103 Early Hints', 'is passed over'],
+    ['100 Continue', 'is final: its host has the request'],
+  ])('a %s before the answer %s', async (interim) => {
+    const server = createServer((socket) =>
+      socket
+        .on('error', () => {})
+        .once('data', () => socket.write(`HTTP/1.1 ${interim}\r\n\r\nHTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nhi`)),
+    ).listen(0, '127.0.0.1');
+    await new Promise((resolve) => server.once('listening', resolve));
+    const { port } = server.address() as { port: number };
+    const reply = client.send(post({ origin: `http://127.0.0.1:${port}` }));
+    if (interim.startsWith('100')) {
+      await expect(reply).rejects.toMatchObject({ failure: { code: 'malformed', retryable: false } });
+      await expect(reply).rejects.toThrow(/100 Continue/);
+    } else expect(String((await reply).body)).toBe('hi');
+    server.close();
+  });
+
   it('fails requests under way as closed when the client is closed', async () => {
     upstream.handle(() => {});
     const done = failureOf(client.send(post()));

@@ -147,6 +147,13 @@ export interface Endpoint {
    */
   prepare(request: Fields): Fields;
 
+  /**
+   * Checks what a request holds of {@link transportFields}, where it holds any. Absent where nothing is checked before it is used.
+   *
+   * @throws IModelError `invalid_request`, naming the field.
+   */
+  checkTransport?(transport: Fields): void;
+
   /** Estimated prompt tokens plus the requested maximum of the answer; 0 when the endpoint does not count. Never throws. */
   estimateTokens(payload: Fields): number;
 

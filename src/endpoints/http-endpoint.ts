@@ -8,9 +8,11 @@ import { vendorFailure } from '../http/vendor-failure.ts';
 import { estimateTokens } from '../tokens/estimate.ts';
 import { Answer } from './answer.ts';
 import type { BytesReader } from './bytes-reader.ts';
+import { isCredentialName } from './credential-name.ts';
 import { decodeJson } from './decode-json.ts';
 import type { ChunkSink, Endpoint, EndpointConfig, EndpointJob, EndpointReply, Fields } from './endpoint.ts';
 import { takeExtraBody } from './extra-body.ts';
+import { checkExtraHeaders, extraHeaders, withExtraHeaders } from './extra-headers.ts';
 import { mergeFields, withoutField } from './fields.ts';
 import { idempotencyKey } from './idempotency-key.ts';
 import { type Protocol, type SideRequests, VendorFault } from './protocol.ts';
@@ -68,6 +70,8 @@ export class HttpEndpoint implements Endpoint {
   readonly #timeoutMs: number;
   /** Absent where the caller sends one of their own. */
   readonly #idempotencyHeader: string | undefined;
+  /** Headers of every request that carry credentials, in lower case. */
+  readonly #ownCredentials: ReadonlySet<string>;
   #client: HttpClient | null = null;
   readonly #warnings = new Set<string>();
   /** What the headers depend on, and the headers of the latest call: nearly every call has the same. */
@@ -78,12 +82,13 @@ export class HttpEndpoint implements Endpoint {
     this.#settings = settings;
     this.config = settings.config;
     this.requestOptions = settings.protocol.schema;
-    this.transportFields = settings.protocol.transportFields ?? [];
+    this.transportFields = [...(settings.protocol.transportFields ?? []), extraHeaders];
     const url = joinUrl(settings.config.baseUrl, settings.config.endpoint);
     this.#origin = url.origin;
     this.#path = url.pathname + url.search;
     this.#timeoutMs = settings.config.timeout * 1_000;
     const own = Object.keys(settings.config.defaultHeaders).map((name) => name.toLowerCase());
+    this.#ownCredentials = new Set(own.filter(isCredentialName));
     const { idempotencyHeader } = settings;
     if (idempotencyHeader !== undefined && !own.includes(idempotencyHeader))
       this.#idempotencyHeader = idempotencyHeader;
@@ -111,12 +116,16 @@ export class HttpEndpoint implements Endpoint {
     return last === null ? payload : mergeFields(payload, last);
   }
 
+  checkTransport(transport: Fields): void {
+    checkExtraHeaders(transport, this.#ownCredentials);
+  }
+
   estimateTokens(payload: Fields): number {
     return this.config.requiresTokens ? estimateTokens(payload) : 0;
   }
 
   cacheKey(payload: Fields, transport: Fields): string | null {
-    // What travels beside the body is a file, or something to be done besides answering.
+    // What travels beside the body is a file, a header that may change the answer, or something to be done besides answering.
     if (Object.keys(transport).length > 0) return null;
     const { key } = this.#settings.resolveKey();
     const asked = JSON.stringify([this.config.method, this.#origin + this.#path, payload]);
@@ -233,7 +242,10 @@ export class HttpEndpoint implements Endpoint {
           method,
           origin: this.#origin,
           path,
-          headers: this.#headers(key, body === undefined ? null : 'application/json', false),
+          headers: withExtraHeaders(
+            this.#headers(key, body === undefined ? null : 'application/json', false),
+            job.transport,
+          ),
           body: body === undefined ? null : JSON.stringify(body),
           signal,
           headersTimeoutMs: this.#timeoutMs,
@@ -304,11 +316,11 @@ export class HttpEndpoint implements Endpoint {
     return this.#lastHeaders;
   }
 
-  /** The headers of one call: those of all, and what its attempts have in common. */
-  #headersOf({ callId, trace }: EndpointJob, headers: Record<string, string>): Record<string, string> {
+  /** The headers of one call: those of all, what its attempts have in common, and what its request brings. */
+  #headersOf({ callId, trace, transport }: EndpointJob, headers: Record<string, string>): Record<string, string> {
     const name = this.#idempotencyHeader;
     const told = this.#settings.traceVendor === true && trace != null ? { ...trace.headers, ...headers } : headers;
-    return name === undefined ? told : { ...told, [name]: idempotencyKey(callId) };
+    return withExtraHeaders(name === undefined ? told : { ...told, [name]: idempotencyKey(callId) }, transport);
   }
 
   #learn(headers: HttpHeaders, job: EndpointJob): void {

@@ -1,6 +1,6 @@
 import type { z } from 'zod';
 import type { Fields } from '../endpoints/endpoint.ts';
-import { IModelError, printValue } from '../errors.ts';
+import { IModelError, printField } from '../errors.ts';
 import { type Fitted, notAbleTo } from './fit.ts';
 import type { Family, Target } from './target.ts';
 
@@ -38,6 +38,7 @@ export function fitFields(body: Fields, target: Target, { family, verb, schema, 
 
 function refused(name: string, value: unknown, { model }: Target, isKnown: boolean): IModelError {
   const why = isKnown ? 'cannot be done' : 'unknown field';
-  const message = `\`${name}\` of ${printValue(value)}: ${why} with the iModel \`${model.id}\``;
-  return IModelError.of('invalid_request', message, { path: name, value: printValue(value) });
+  const shown = printField({ [name]: value }, [name]);
+  const message = `\`${name}\` of ${shown}: ${why} with the iModel \`${model.id}\``;
+  return IModelError.of('invalid_request', message, { path: name, value: shown });
 }

@@ -1,7 +1,8 @@
 import { effortLevels } from '../../schemas/requests/agent.ts';
 import { openaiChatRequest } from '../../schemas/requests/openai-chat.ts';
 import type { Fields } from '../endpoints/endpoint.ts';
-import { IModelError, printValue } from '../errors.ts';
+import { extraHeaders } from '../endpoints/extra-headers.ts';
+import { IModelError, printField, printValue } from '../errors.ts';
 import { isOverride } from '../hooks/overrides.ts';
 import { record } from '../http/vendor-error.ts';
 import { doesChat, type Target } from './target.ts';
@@ -71,13 +72,14 @@ function refuseFiles(messages: unknown, target: Target): void {
 }
 
 /**
- * Refuses what a request says of its iModel's hooks: they are there to bind callers too.
+ * Refuses what a request says of its iModel's hooks, which are there to bind callers too, and of headers to its vendor.
  *
  * @throws IModelError `invalid_request`
  */
 export function refuseOverrides(request: Fields, target: Target): void {
   for (const name in request) {
-    if (isOverride(name)) throw refused(name, request[name], target, 'only what builds the iModel may set it');
+    if (!isOverride(name) && name !== extraHeaders) continue;
+    throw refused(name, request[name], target, 'only what builds the iModel may set it');
   }
 }
 
@@ -92,8 +94,9 @@ export function notAbleTo({ model }: Target, what: string): IModelError {
 }
 
 function refused(name: string, value: unknown, { model }: Target, why: string): IModelError {
-  const message = `\`${name}\` of ${printValue(value)}: ${why} with the iModel \`${model.id}\``;
-  return IModelError.of('invalid_request', message, { path: name, value: printValue(value) });
+  const shown = printField({ [name]: value }, [name]);
+  const message = `\`${name}\` of ${shown}: ${why} with the iModel \`${model.id}\``;
+  return IModelError.of('invalid_request', message, { path: name, value: shown });
 }
 
 function translated(

@@ -1,6 +1,7 @@
 import type { Failure, FailureCode } from '../../../schemas/failure.ts';
 import type { CallOptions } from '../../../schemas/imodel.ts';
 import type { EndpointReply, Fields } from '../../endpoints/endpoint.ts';
+import { extraHeaders } from '../../endpoints/extra-headers.ts';
 import { IModelError, toFailure } from '../../errors.ts';
 import type { LiveModel } from '../model/live-model.ts';
 import type { ApiCalling } from './api-calling.ts';
@@ -101,7 +102,7 @@ export class Rescue {
     // The model's name belongs to the vendor that failed.
     const { model: _model, ...request } = call.request ?? call.payload;
     try {
-      this.#inner = model.createApiCalling(request);
+      this.#inner = model.createApiCalling({ ...request, ...takenBy(model, call.transport) });
     } catch (error) {
       this.#note(model, 'skipped', toFailure(error));
       return null;
@@ -125,4 +126,10 @@ export class Rescue {
     const model = String(live.endpoint.config.kwargs.model ?? '');
     this.#records.push({ id, model, status, ...(failure === null ? {} : { failure: failure.code }) });
   }
+}
+
+/** Files and the like, as far as another model takes them; headers were meant for the vendor that failed. */
+function takenBy({ live }: FallbackModel, transport: Fields): Fields {
+  const names = live.endpoint.transportFields.filter((name) => name in transport && name !== extraHeaders);
+  return Object.fromEntries(names.map((name) => [name, transport[name]]));
 }

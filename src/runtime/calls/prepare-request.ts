@@ -39,6 +39,7 @@ export function prepareRequest(
   // An endpoint that keeps sessions resumes by itself.
   const resumes = endpoint.isCli && endpoint.sessionId === undefined && sessionId !== null;
   if (resumes && body.resume === undefined && body.session_id === undefined) body = { ...body, resume: sessionId };
+  if (transport !== noTransport) endpoint.checkTransport?.(transport);
   try {
     return { payload: endpoint.prepare(body), transport, body };
   } catch (error) {

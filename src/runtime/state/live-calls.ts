@@ -2,6 +2,7 @@ import type { CallRow } from '../../../actors/call-row.ts';
 import { bytesFromWire, writeBytes } from '../../../schemas/bytes.ts';
 import type { CallRowState, LiveCall } from '../../../schemas/live-state.ts';
 import type { Fields } from '../../endpoints/endpoint.ts';
+import { extraHeaders, withoutCredentialHeaders } from '../../endpoints/extra-headers.ts';
 import { ApiCalling } from '../calls/api-calling.ts';
 import type { CallOwner } from '../calls/call-owner.ts';
 import { LateSink } from '../calls/late-sink.ts';
@@ -66,11 +67,12 @@ export function readLiveCall(written: LiveCall, owner: CallOwner): ApiCalling {
   return call;
 }
 
-/** Functions are not written, as nowhere; nor is what can be read only once. */
+/** Functions are not written, as nowhere; nor is what can be read only once, nor a credential. */
 function writeTransport(transport: Fields): Record<string, unknown> {
   const written: Record<string, unknown> = {};
   for (const [name, value] of Object.entries(transport)) {
-    if (value instanceof Uint8Array) written[name] = writeBytes(value);
+    if (name === extraHeaders) written[name] = writeValue(withoutCredentialHeaders(value as Fields));
+    else if (value instanceof Uint8Array) written[name] = writeBytes(value);
     else if (typeof value !== 'object' && typeof value !== 'function') written[name] = value;
     else if (value !== null && (Array.isArray(value) || Object.getPrototypeOf(value) === Object.prototype)) {
       written[name] = writeValue(value);

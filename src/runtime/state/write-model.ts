@@ -6,13 +6,14 @@ import {
   type ModelDictOptions,
   modelDictOptions,
 } from '../../../schemas/snapshot.ts';
+import { isCredentialName } from '../../endpoints/credential-name.ts';
 import type { Endpoint, Fields } from '../../endpoints/endpoint.ts';
 import { requestJsonSchema } from '../../endpoints/request-json-schema.ts';
 import { isLoopbackHost } from '../../http/address-guard.ts';
 import type { LiveModel } from '../model/live-model.ts';
 import { resilienceOf } from '../policies.ts';
 import { copyWithoutSecrets, textWithoutSecrets } from './copy-without-secrets.ts';
-import { credentialsIn, isCredentialName, redacted, setAt, withoutCredentials } from './credentials.ts';
+import { credentialsIn, redacted, setAt, withoutCredentials } from './credentials.ts';
 import { type EndpointRecipe, recipeOf, secretsIn } from './endpoint-recipe.ts';
 import { limitsOnly } from './limits-only.ts';
 import { writeValue } from './written.ts';

@@ -1,4 +1,4 @@
-import type { CallStatus } from '../schemas/call.ts';
+import type { CallEnding, CallExplanation, CallPhase, CallPhaseName } from '../schemas/explanation.ts';
 import type { Failure } from '../schemas/failure.ts';
 import type { JournalEntry } from '../schemas/journal.ts';
 import { callState, statusOf } from './call.ts';
@@ -6,99 +6,7 @@ import type { CallRow } from './call-row.ts';
 import type { DispatcherView } from './dispatcher-view.ts';
 import { Replay } from './replay.ts';
 
-/**
- * What a call was doing for a while. It waits for
- *
- * - `queue`: a place in the queue, which is full
- * - `concurrency`: a slot; all are taken by running calls
- * - `requests`, `tokens`: the request or token limit, which is used up
- * - `cooling`: the end of the time for which the vendor wants no requests
- * - `paused`: its iModel, which starts nothing
- * - `hook`: hooks that run before its first attempt, or after its last
- * - `backoff`: its next attempt
- * - `stopped`: another process, since the one that had it is gone
- * - `unknown`: entries of the journal are missing
- *
- * or it works: `attempt` at its own endpoint, `fallback` at another model, `stopping` while its transport is torn down.
- */
-export type CallPhaseName =
-  | 'queue'
-  | 'concurrency'
-  | 'requests'
-  | 'tokens'
-  | 'cooling'
-  | 'paused'
-  | 'hook'
-  | 'backoff'
-  | 'stopped'
-  | 'unknown'
-  | 'attempt'
-  | 'fallback'
-  | 'stopping';
-
 const work: readonly CallPhaseName[] = ['attempt', 'fallback', 'stopping'];
-
-/** One stretch of the life of a call. Instants are epoch milliseconds. */
-export interface CallPhase {
-  readonly name: CallPhaseName;
-  /** The entry with which it began. */
-  readonly seq: number;
-  readonly from: number;
-  /** Null while it lasts, as far as the journal goes. */
-  readonly until: number | null;
-  /** Milliseconds, up to the last entry where it lasts. */
-  readonly ms: number;
-  /** How much of a limit was used when it began, and how much that is: places, slots, requests or tokens. */
-  readonly used?: number;
-  readonly limit?: number;
-  /** When it was expected to end: the next unit of a limit, the end of a cool-down, the next attempt. */
-  readonly due_at?: number;
-  /** From 1. */
-  readonly attempt?: number;
-  /** How an attempt failed. */
-  readonly failure?: Failure;
-}
-
-/** Who or what ended a call. */
-export type CallEnding =
-  | 'endpoint'
-  | 'fallback'
-  | 'caller'
-  | 'deadline'
-  | 'hook'
-  | 'queue'
-  | 'limits'
-  | 'breaker'
-  | 'close'
-  | 'restart';
-
-/** Why a call took as long as it did, and what ended it. Instants are epoch milliseconds. */
-export interface CallExplanation {
-  readonly call_id: string;
-  readonly model_id: string;
-  /** Who called. */
-  readonly caller: string;
-  readonly priority: number;
-  /** Estimated tokens; 0 where they are not counted. */
-  readonly tokens: number;
-  /** Where it stands at the end of the journal. */
-  readonly status: CallStatus;
-  /** When it came, or where the journal begins. */
-  readonly submitted_at: number;
-  /** How many calls were waiting when it came. */
-  readonly ahead: number;
-  /** When its first attempt began; null when none did. */
-  readonly started_at: number | null;
-  readonly ended_at: number | null;
-  readonly attempts: number;
-  /** Milliseconds of waiting by what it waited for, in the order of their beginning. */
-  readonly waited: Partial<Record<CallPhaseName, number>>;
-  readonly phases: readonly CallPhase[];
-  /** Null while it has not ended. */
-  readonly ended: { readonly by: CallEnding; readonly seq: number; readonly failure: Failure | null } | null;
-  /** How many calls before it had the same id. */
-  readonly earlier: number;
-}
 
 /**
  * Follows the last call of an id through a journal.

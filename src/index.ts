@@ -11,11 +11,11 @@
  * @packageDocumentation
  */
 
-export type { CallEnding, CallExplanation, CallPhase, CallPhaseName } from '../actors/explanation.ts';
 export type { ReplayedState } from '../actors/replay.ts';
 export type { CallDict, CallStatus } from '../schemas/call.ts';
 export type { AnswerView, Chunk, ChunkType, FinishReason, ToolUse, Usage } from '../schemas/chunk.ts';
 export type { ModelEventMessage, ModelEventType } from '../schemas/event.ts';
+export type { CallEnding, CallExplanation, CallPhase, CallPhaseName } from '../schemas/explanation.ts';
 export type { Failure, FailureCode } from '../schemas/failure.ts';
 export type {
   AskPoint,

@@ -94,6 +94,8 @@ export const subjects = {
   state: (id: string) => `${of(id)}.state`,
   /** To every host of the id; each answers with its whole state, the requests of its calls included. */
   snapshot: (id: string) => `${of(id)}.snapshot`,
+  /** To every host of the id; the one that knows the call answers at once. */
+  explain: (id: string) => `${of(id)}.explain`,
   /** To every host of the id: pause, resume, drain, close, limits, reset. */
   control: (id: string) => `${of(id)}.control`,
   /** One kind of event. */

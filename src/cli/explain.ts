@@ -1,6 +1,10 @@
+import { stat } from 'node:fs/promises';
 import type { Command } from 'commander';
-import type { CallEnding, CallExplanation, CallPhase, CallPhaseName } from '../../actors/explanation.ts';
+import type { CallEnding, CallExplanation, CallPhase, CallPhaseName } from '../../schemas/explanation.ts';
 import { explain } from '../runtime/journal/replay.ts';
+import { streamIn } from '../runtime/journal-place.ts';
+import { connect } from '../runtime/remote/remote-model.ts';
+import { withBus } from './bus-command.ts';
 import { formatDuration, formatTable, formatTime } from './format.ts';
 import { addJournalOptions, type JournalFlags, withJournal } from './journal-source.ts';
 import type { Finish } from './options.ts';
@@ -8,19 +12,28 @@ import { exitCodes } from './report-error.ts';
 
 /** `imodel explain`: why a call waited, how long for which reason, and what ended it. */
 export function addExplain(program: Command, finish: Finish): void {
-  addJournalOptions(program.command('explain'))
-    .description('tell from a journal why a call waited, how long for which reason, and what ended it')
+  addJournalOptions(program.command('explain'), 'the id of a served iModel, or ')
+    .description('tell why a call waited, how long for which reason, and what ended it')
     .argument('<call>', 'the id of the call')
     .action(async (source: string, callId: string, flags: JournalFlags) => {
-      finish(
-        await withJournal(source, flags, (entries) => {
-          const explanation = explain(entries, callId);
-          const text = flags.json === true ? JSON.stringify(explanation) : explanationLines(explanation).join('\n');
-          process.stdout.write(`${text}\n`);
-          return exitCodes.ok;
-        }),
-      );
+      const tell = (explanation: CallExplanation): number => {
+        const text = flags.json === true ? JSON.stringify(explanation) : explanationLines(explanation).join('\n');
+        process.stdout.write(`${text}\n`);
+        return exitCodes.ok;
+      };
+      if (await isServed(source)) {
+        finish(await withBus(flags, async (bus) => tell(await connect(bus).model(source).explain(callId))));
+      } else finish(await withJournal(source, flags, (entries) => tell(explain(entries, callId))));
     });
+}
+
+/** Whether an iModel is meant, and not a journal: something that can be an id, and is no file. */
+async function isServed(source: string): Promise<boolean> {
+  if (streamIn(source) !== null || !/^[\w-]{1,64}$/.test(source)) return false;
+  return !(await stat(source).then(
+    () => true,
+    () => false,
+  ));
 }
 
 /** An explanation in lines: what became of the call, what happened in order, and what it waited for in sum. */

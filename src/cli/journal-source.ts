@@ -12,10 +12,17 @@ export interface JournalFlags extends BusFlags {
   readonly id?: string;
 }
 
-/** Gives a command the argument and the flags of a journal. */
-export function addJournalOptions(command: Command): Command {
-  return addNatsOptions(command, 'for a stream: its NATS server (default: nats://127.0.0.1:4222)')
-    .argument('<file>', 'the file of a journal; `stream` or `stream:<name>` for one in JetStream')
+/**
+ * Gives a command the argument and the flags of a journal.
+ *
+ * @param also - What else the argument may be.
+ */
+export function addJournalOptions(command: Command, also = ''): Command {
+  return addNatsOptions(command, 'its NATS server, for what is not in a file (default: nats://127.0.0.1:4222)')
+    .argument(
+      also === '' ? '<file>' : '<source>',
+      `${also}the file of a journal; \`stream\` or \`stream:<name>\` for one in JetStream`,
+    )
     .option('--id <id>', 'the id of the iModel, where the journals of several are in one place')
     .addOption(jsonOption());
 }

@@ -58,6 +58,7 @@ const contract = {
   state: subjects.state('gpt'),
   control: subjects.control('gpt'),
   snapshot: subjects.snapshot('gpt'),
+  explain: subjects.explain('gpt'),
   events: subjects.events('gpt', 'created'),
   hooks: subjects.hooks('gpt', 'pre_invocation'),
   namedHook: subjects.hooks('gpt', 'chunk', 'guard'),
@@ -92,13 +93,14 @@ const may: Record<Role, { readonly publish: readonly Subject[]; readonly subscri
       'state',
       'control',
       'snapshot',
+      'explain',
       'out',
       'ping',
       'stats',
     ],
   },
   endpoint_host: { publish: ['out'], subscribe: ['call', 'endpointCancel', 'endpointCtl', 'ping', 'stats'] },
-  operator: { publish: ['control', 'cancel', 'state', 'snapshot', 'ping', 'stats'], subscribe: ['events'] },
+  operator: { publish: ['control', 'cancel', 'state', 'snapshot', 'explain', 'ping', 'stats'], subscribe: ['events'] },
 };
 
 it('an interceptor and a host have all they need for a model that asks, with megabytes both ways', async () => {

@@ -141,4 +141,21 @@ describe('imodel explain', () => {
       ended: { by: 'endpoint' },
     });
   });
+
+  it('asks a served iModel, where no file has its name', async () => {
+    const bus = await connectTestBus();
+    const model = new iModel({ id: uniqueId(), provider: 'scripted', text: 'hi' });
+    const served = model.serve(bus);
+    await bus.flush();
+    await model.invoke({ messages: [{ role: 'user', content: 'hello' }] }, { callId: 'live' });
+    const { code, stdout } = await runProgram(['explain', model.id, 'live', '--nats', inject('natsUrl')]);
+    expect([code, stdout]).toEqual([0, expect.stringContaining(`live of ${model.id}: completed after`)]);
+    const unknown = await runProgram(['explain', model.id, 'other', '--nats', inject('natsUrl')]);
+    expect([unknown.code, unknown.stderr]).toEqual([2, expect.stringContaining('knows no call `other`')]);
+    const nobody = await runProgram(['explain', uniqueId(), 'live', '--nats', inject('natsUrl')]);
+    expect([nobody.code, nobody.stderr]).toEqual([1, expect.stringContaining('no_responder')]);
+    served.close();
+    await model.close();
+    await bus.close();
+  });
 });

@@ -1,6 +1,7 @@
-import { type CallExplanation, explainCall } from '../../../actors/explanation.ts';
+import { explainCall } from '../../../actors/explanation.ts';
 import type { ModelMode, ModelRegions } from '../../../actors/imodel.ts';
 import { Replay, type ReplayedState } from '../../../actors/replay.ts';
+import type { CallExplanation } from '../../../schemas/explanation.ts';
 import type { JournalEntry } from '../../../schemas/journal.ts';
 import { IModelError, printValue } from '../../errors.ts';
 import { checkJournal } from './read-journal.ts';

@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { filesToText } from '../../../schemas/bytes.ts';
 import { type ModelEventMessage, modelEvent } from '../../../schemas/event.ts';
+import { type CallExplanation, callExplanation } from '../../../schemas/explanation.ts';
 import type { CallOptions } from '../../../schemas/imodel.ts';
 import { type ModelDict, modelDict } from '../../../schemas/snapshot.ts';
 import { type ModelState, modelState } from '../../../schemas/state.ts';
@@ -129,6 +130,17 @@ export class RemoteModel {
   async snapshot(): Promise<ModelDict> {
     const message = await this.#bus.request(subjects.snapshot(this.id), {}, { timeoutMs: snapshotTimeoutMs });
     return checkedReply(modelDict, message);
+  }
+
+  /**
+   * Why a call waited, how long for which reason, and what ended it: from what its host remembers of its journal. Its latest 200 phases.
+   *
+   * @throws IModelError `config` for a call that no host knows, or no longer.
+   */
+  async explain(callId: string): Promise<CallExplanation> {
+    const body = { call_id: checkToken(callId, 'callId') };
+    const message = await this.#bus.request(subjects.explain(this.id), body, { timeoutMs: questionTimeoutMs });
+    return checkedReply(callExplanation, message);
   }
 
   /** Pauses, resumes, drains, closes, changes limits or resets them, on every node that serves the id. @returns One node's state after it. */

@@ -76,6 +76,13 @@ const subjects: Readonly<Record<string, Subject>> = {
     messages: [],
     reply: ['modelDict', 'failureReply'],
   },
+  explain: {
+    address: 'imodel.{id}.explain',
+    says: 'Why a call waited, how long for which reason, and what ended it: from what the node remembers of its journal. The node that knows the call answers at once, others refuse a moment later. Holds no prompts.',
+    action: 'receive',
+    messages: ['explainRequest'],
+    reply: ['nodeExplanation', 'failureReply'],
+  },
   control: {
     address: 'imodel.{id}.control',
     says: 'Pauses, resumes, drains or closes the iModel, changes its limits or forgets what was used of them.',

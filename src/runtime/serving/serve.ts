@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { modelEventTypes } from '../../../schemas/event.ts';
+import { explainRequest } from '../../../schemas/explanation.ts';
 import type { CallOptions } from '../../../schemas/imodel.ts';
 import type { ModelDict } from '../../../schemas/snapshot.ts';
 import { type ModelState, stateRequest } from '../../../schemas/state.ts';
@@ -13,6 +14,7 @@ import type { ApiCalling } from '../calls/api-calling.ts';
 import { viewCalls } from '../calls/call-views.ts';
 import { LateSink } from '../calls/late-sink.ts';
 import { checked } from '../checked.ts';
+import { explain } from '../journal/replay.ts';
 import type { LiveModel } from '../model/live-model.ts';
 import { announceModel } from './announce.ts';
 import { ServedCalls } from './served-calls.ts';
@@ -20,6 +22,9 @@ import { ServedStreams } from './served-streams.ts';
 
 /** How long a node that does not hold a call waits before it says so: the node that does should be heard first. In milliseconds. */
 const notMineDelayMs = 100;
+
+/** The latest phases of a call that an explanation holds: one that goes from attempt to attempt for days has thousands. */
+const explainedPhases = 200;
 
 /** How often the streams are looked after, in milliseconds. */
 const sweepMs = 400;
@@ -84,6 +89,7 @@ class ModelHost {
     this.#on(intake, subjects.stream(id), (message) => this.#calls.stream(message), hostQueue);
     this.#on(intake, subjects.state(id), (message) => this.#state(message));
     this.#on(intake, subjects.snapshot(id), (message) => message.respond(this.#model.toDict({ state: true })));
+    this.#on(intake, subjects.explain(id), (message) => this.#explain(message));
     this.#on(intake, subjects.control(id), (message) => this.#control(message));
     this.#on(lasting, subjects.cancel(id), (message) => this.#cancel(message));
     this.#on(lasting, subjects.ctl(id, this.node), (message) => this.#ctl(message));
@@ -202,6 +208,18 @@ class ModelHost {
     const asked = callsAsked(message);
     const calls = asked === 0 ? {} : { calls: viewCalls(this.#model.live, asked) };
     message.respond({ ...this.#model.state, node: this.node, ...calls });
+  }
+
+  /** Tells from what memory holds of the journal why a call waited. Another node may know one that this one does not. */
+  #explain(message: Message): void {
+    const { call_id: callId } = checked(explainRequest, message.value(), 'message', 'invalid_request');
+    const { live } = this.#model;
+    try {
+      const { phases, ...rest } = explain(live.journal.entries(), callId);
+      message.respond({ ...rest, phases: phases.slice(-explainedPhases), node: this.node });
+    } catch (error) {
+      live.clock.setTimeout(() => this.#refuse(message, error), notMineDelayMs);
+    }
   }
 
   #control(message: Message): void {

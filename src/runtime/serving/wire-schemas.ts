@@ -9,6 +9,7 @@ import {
   endpointRequest,
 } from '../../../schemas/endpoint.ts';
 import { modelEvent } from '../../../schemas/event.ts';
+import { explainRequest, nodeExplanation } from '../../../schemas/explanation.ts';
 import { failure } from '../../../schemas/failure.ts';
 import { hookAnswer, hookAsk } from '../../../schemas/hook.ts';
 import { modelDict } from '../../../schemas/snapshot.ts';
@@ -75,6 +76,8 @@ export const wireSchemas = {
   /** Reply to `control`. */
   modelState: modelState.extend({ node: z.string() }),
   stateRequest,
+  explainRequest,
+  nodeExplanation,
   nodeState,
   modelDict,
   modelEvent,

@@ -37,6 +37,7 @@ describe('the AsyncAPI document', () => {
       subjects.resume('id'),
       subjects.state('id'),
       subjects.snapshot('id'),
+      subjects.explain('id'),
       subjects.control('id'),
       subjects.events('id', 'type'),
       subjects.hooks('id', 'point'),

@@ -103,6 +103,8 @@ export function planConnection(options: NatsOptions): ConnectionPlan {
   return {
     secrets: secrets as string[],
     connection: {
+      // What the client asks JetStream is answered there too.
+      ...(options.inboxPrefix === undefined ? {} : { inboxPrefix: options.inboxPrefix }),
       servers: addresses.map((address) => address.server),
       name: options.name ?? 'imodel',
       ...loginOptions(login),

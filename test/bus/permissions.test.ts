@@ -4,9 +4,13 @@ import type { AskedHookOptions } from '../../schemas/imodel.ts';
 import { connectNats, type NatsBus } from '../../src/bus/nats.ts';
 import { announceService } from '../../src/bus/service.ts';
 import { hostQueue, subjects } from '../../src/bus/subjects.ts';
+import { KvCallers } from '../../src/callers/kv-callers.ts';
 import { onHook } from '../../src/hooks/on-hook.ts';
 import { iModel } from '../../src/imodel.ts';
+import { explain } from '../../src/runtime/journal/replay.ts';
+import { readJournalStream } from '../../src/runtime/journal-place.ts';
 import { connect } from '../../src/runtime/remote/remote-model.ts';
+import { createRuntime } from '../../src/runtime/runtime.ts';
 import { type PrivateServer, startServer, until } from '../integration/private-server.ts';
 
 /** The prefix of inbox and bodies that each role uses. */
@@ -82,7 +86,7 @@ const may: Record<Role, { readonly publish: readonly Subject[]; readonly subscri
   observer: { publish: ['state', 'ping', 'stats'], subscribe: ['events'] },
   interceptor: { publish: [], subscribe: ['hooks', 'namedHook'] },
   host: {
-    publish: ['chunks', 'events', 'results', 'hooks', 'namedHook', 'call', 'endpointCancel', 'endpointCtl'],
+    publish: ['chunks', 'events', 'results', 'hooks', 'namedHook', 'call', 'endpointCancel', 'endpointCtl', 'state'],
     subscribe: [
       'invoke',
       'stream',
@@ -133,6 +137,29 @@ it('an interceptor and a host have all they need for a model that asks, with meg
   expect(call.text).toMatch(/^3000000 b+$/);
   expect(errors).toEqual([]);
 });
+
+it('a host keeps states, callers and journals on the server, and an operator reads the journal and makes keys', async () => {
+  const errors: unknown[] = [];
+  const on = (error: unknown, subject: string): void => void errors.push(`${subject}: ${(error as Error).message}`);
+  const [host, operator] = [await connectAs('host', on), await connectAs('operator', on)];
+  const config = { models: { kept: { model: 'scripted/echo' } }, state: 'kv', stateInterval: 3_600, journal: 'stream' };
+  const callId = 'told';
+  for (const _run of [1, 2]) {
+    const runtime = await createRuntime(config, { bus: host, onError: on });
+    const model = runtime.models.get('kept');
+    expect((await model?.invoke({ messages: [{ role: 'user', content: 'hi' }] }, { callId }))?.status).toBe(
+      'completed',
+    );
+    expect(await connect(operator).model('kept').explain(callId)).toMatchObject({ status: 'completed' });
+    await runtime.close();
+  }
+  const { entries } = await readJournalStream(operator, 'imodel-journal', { id: 'kept' });
+  expect(explain(entries, callId)).toMatchObject({ status: 'completed', earlier: 1 });
+  const made = await KvCallers.open(operator);
+  await made.close();
+  await (await KvCallers.open(host)).close();
+  expect(errors).toEqual([]);
+}, 30_000);
 
 describe.each(Object.keys(roles) as Role[])('the role %s', (role) => {
   it.each(['publish', 'subscribe'] as const)('may %s what it needs and nothing else', async (verb) => {

@@ -118,6 +118,25 @@ function expectLimits(own: Limits, log: readonly Entry[], steps: readonly Step[]
     expect(inWindow.length).toBeLessThanOrEqual(own.limitRequests ?? Number.POSITIVE_INFINITY);
   }
   expect(steps.length).toBeGreaterThanOrEqual(starts.length);
+  expectTokens(own, log, steps);
+}
+
+/** No call begins unless its tokens fit beside those of all that began within a window before: estimated until they are reported. */
+function expectTokens({ limitTokens }: Limits, log: readonly Entry[], steps: readonly Step[]): void {
+  const estimateOf = (id: unknown): number => {
+    const step = steps[Number(String(id).slice(1))];
+    return step?.do === 'submit' ? step.tokens : 0;
+  };
+  const held = new Map<unknown, { readonly at: number; tokens: number }>();
+  for (const [at, what, id, , , reported] of log) {
+    const call = held.get(id);
+    if (what === 'end' && call !== undefined && typeof reported === 'number') call.tokens = reported;
+    if (what !== 'start') continue;
+    const recent = [...held.values()].filter((one) => one.at > Number(at) - windowMs);
+    const used = recent.reduce((sum, { tokens }) => sum + tokens, estimateOf(id));
+    expect(used).toBeLessThanOrEqual(limitTokens ?? Number.POSITIVE_INFINITY);
+    held.set(id, { at: Number(at), tokens: estimateOf(id) });
+  }
 }
 
 describe('an iModel that is stopped at any moment, written as JSON and restored', () => {
@@ -143,7 +162,7 @@ describe('an iModel that is stopped at any moment, written as JSON and restored'
         const [own, steps, moment] = one;
         const at = Math.min(moment, steps.length);
         const stopped = await stopAfter(own, steps.slice(0, at));
-        return { stopped, after: steps.slice(at), at, here: await goneOn(stopped, steps.slice(at), at) };
+        return { own, steps, stopped, after: steps.slice(at), at, here: await goneOn(stopped, steps.slice(at), at) };
       }),
     );
     const lines = cases.map(({ stopped, after, at }) =>
@@ -154,5 +173,8 @@ describe('an iModel that is stopped at any moment, written as JSON and restored'
     expect([code, stderr]).toEqual([0, '']);
     const logs = stdout.split('\n').filter((line) => line !== '');
     expect(logs).toEqual(cases.map(({ here }) => JSON.stringify(here)));
+    // What was used in the process before counts in this one.
+    for (const [index, { own, steps, stopped }] of cases.entries())
+      expectLimits(own, [...stopped.log, ...(JSON.parse(logs[index] ?? '[]') as Entry[])], steps);
   });
 });

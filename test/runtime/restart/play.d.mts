@@ -16,7 +16,7 @@ export type Step =
   | { readonly do: 'advance'; readonly ms: number }
   | { readonly do: 'pause' | 'resume' };
 
-/** Time, what happened, the call, and for an end its status and the code of its failure. */
+/** Time, what happened, the call, and for an end its status, the code of its failure, and the tokens that were reported. */
 export type Entry = readonly (string | number | null)[];
 
 export function begunAtOnce(model: iModel, clock: VirtualClock): Entry[];

@@ -17,7 +17,8 @@ export async function play(model, clock, steps, firstIndex, log) {
   const stop = model.observe((event) => {
     if (event.type === 'pre_invocation') log.push([clock.now(), 'start', event.call_id]);
     if (event.type === 'post_invocation') {
-      log.push([clock.now(), 'end', event.call_id, event.status, event.failure?.code ?? null]);
+      const { call_id: id, status, failure, usage } = event;
+      log.push([clock.now(), 'end', id, status, failure?.code ?? null, usage?.total_tokens ?? null]);
     }
   });
   for (const [index, step] of steps.entries()) {

@@ -14,6 +14,7 @@ import type { AnswerView } from '../../schemas/chunk.ts';
 import type { Failure } from '../../schemas/failure.ts';
 import type { HookReport } from '../../schemas/hook.ts';
 import type { Endpoint, Fields } from '../endpoints/endpoint.ts';
+import { chatFinishReason } from '../endpoints/openai-chat-reply.ts';
 import { record } from '../http/vendor-error.ts';
 import { AttemptSpan } from './attempt-span.ts';
 import { inputAttributes, outputAttributes } from './content.ts';
@@ -189,9 +190,9 @@ function endAttributes({ status, attempts, failure, finishReason, usage, respons
   const attributes: Attributes = { 'imodel.status': status, 'imodel.attempts': attempts };
   if (failure !== null) attributes['error.type'] = failure.code;
   if (cost !== null) attributes['imodel.cost.usd'] = cost;
+  const { id, model, choices } = record(response) ?? {};
   if (finishReason !== null || failure !== null)
-    attributes['gen_ai.response.finish_reasons'] = [finishReason ?? 'error'];
-  const { id, model } = record(response) ?? {};
+    attributes['gen_ai.response.finish_reasons'] = [finishReason ?? 'error', ...furtherReasons(choices)];
   if (typeof id === 'string') attributes['gen_ai.response.id'] = id;
   if (typeof model === 'string') attributes['gen_ai.response.model'] = model;
   if (usage === null) return attributes;
@@ -202,4 +203,10 @@ function endAttributes({ status, attempts, failure, finishReason, usage, respons
   if (cacheWriteTokens !== undefined) attributes['gen_ai.usage.cache_write.input_tokens'] = cacheWriteTokens;
   if (reasoningTokens !== undefined) attributes['gen_ai.usage.reasoning.output_tokens'] = reasoningTokens;
   return attributes;
+}
+
+/** Why the answers beside the first ended, where several were asked for. */
+function furtherReasons(choices: unknown): string[] {
+  if (!Array.isArray(choices)) return [];
+  return choices.slice(1).map((choice: unknown) => chatFinishReason(record(choice)?.finish_reason) ?? 'error');
 }

@@ -93,7 +93,12 @@ export function requestAttributesOf(payload: Fields, isStreamed: boolean): Attri
   }
   if (isStreamed) attributes['gen_ai.request.stream'] = true;
   if (typeof payload.n === 'number' && payload.n !== 1) attributes['gen_ai.request.choice.count'] = payload.n;
-  const type = outputType(payload.response_format ?? payload.format);
+  // The Responses protocol and Anthropic's keep these in objects of their own.
+  const { reasoning, text, output_config: config } = payload;
+  const level = record(reasoning)?.effort ?? record(config)?.effort ?? payload.effort;
+  if (typeof level === 'string') attributes['gen_ai.request.reasoning.level'] ??= level;
+  const format = payload.response_format ?? payload.format ?? record(text)?.format ?? record(config)?.format;
+  const type = outputType(format);
   if (type !== null) attributes['gen_ai.output.type'] = type;
   return attributes;
 }

@@ -74,6 +74,28 @@ describe('the span of a call', () => {
     });
   });
 
+  it('tells of several answers, and of what each protocol keeps in objects of its own', async () => {
+    const spans = collectSpans();
+    const choices = ['stop', 'length'].map((end, index) => ({ ...reply.choices[0], index, finish_reason: end }));
+    const { model } = await open((_request, answer) => answer.json({ ...reply, choices }));
+    await model.invoke({ ...hello, n: 2, reasoning_effort: 'low' });
+    expect(spans.named('chat gpt-4.1-mini').attributes).toMatchObject({
+      'gen_ai.request.choice.count': 2,
+      'gen_ai.request.reasoning.level': 'low',
+      'gen_ai.response.finish_reasons': ['stop', 'length'],
+    });
+    const output = [{ type: 'message', content: [{ type: 'output_text', text: '{}' }] }];
+    const responses: UpstreamHandler = (_request, answer) => answer.json({ id: 'r', status: 'completed', output });
+    const { model: other } = await open(responses, { endpoint: 'responses', model: 'gpt-5.1' });
+    const format = { type: 'json_schema', name: 'a', schema: { type: 'object' } };
+    await other.invoke({ input: secret, reasoning: { effort: 'high' }, text: { format } });
+    expect(spans.named('chat gpt-5.1').attributes).toMatchObject({
+      'gen_ai.request.reasoning.level': 'high',
+      'gen_ai.output.type': 'json',
+      'gen_ai.response.finish_reasons': ['stop'],
+    });
+  });
+
   it('holds no word of prompt and answer, and no key, unless that is switched on', async () => {
     const spans = collectSpans();
     const { model, upstream } = await open(answers);

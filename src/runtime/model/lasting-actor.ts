@@ -71,17 +71,17 @@ export class LastingActor {
     const { journal, clock, abort } = this.#init;
     const dead = this.#current;
     const rows = [...dead.dispatcher.rows()];
-    const good = this.#restarts.next(journal.entries(), clock.now());
-    if (good !== null) this.#goOn(dead, good, new Map(rows.map((row) => [row.journalNumber, row])));
+    const good = this.#restarts.next(dead, journal.entries(), clock.now());
+    if (good !== null) this.#goOn(dead, good);
     for (const row of rows) abort(row.handle as ApiCalling, row, error);
   }
 
   /** Begins another machine where the dead one stood before the event that killed it, with the calls that it had. */
-  #goOn(dead: LiveActor, { state, calls }: LastGood, before: ReadonlyMap<number, CallRow>): void {
+  #goOn(dead: LiveActor, { state, rows: before }: LastGood): void {
     const { executor, journal } = this.#init;
     const rows: CallRow[] = [];
     const written = state.calls.filter((call, index) => {
-      const old = before.get(calls[index] ?? 0);
+      const old = before[index];
       const handle = old?.handle as ApiCalling | undefined;
       if (old === undefined || handle === undefined || handle.ended) return false;
       // What still comes from its endpoint is for a row that has ended; what runs there is of no use any more.

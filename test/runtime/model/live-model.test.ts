@@ -178,24 +178,49 @@ describe('a fault of the actor', () => {
     await model.close();
   });
 
-  it('without a journal ends every call with a typed error, and later ones at once', async () => {
+  it.each([
+    ['no journal', null],
+    ['more calls than its journal has room for', { size: 16 }],
+  ])('is mended with %s too, from what the actor held', async (_name, journal) => {
+    const clock = new BrokenClock();
+    const endpoint = new TimedEndpoint(clock);
+    const limits = { concurrencyLimit: 1, limitRequests: 20, interval: 10, windowMargin: 0 };
+    const names = Array.from({ length: 24 }, (_, n) => `call-${n}`);
+    const model = new iModel({ endpoint, clock, ...limits, journal });
+    const running = model.invoke({ takesMs: 1_000 }, { callId: 'running' });
+    const waiting = names.map((name) => model.invoke({ name }, { callId: name }));
+    await clock.advance(100);
+    clock.fails = true;
+    model.live.control({ action: 'limits', concurrency_limit: 3 });
+    expect(await running).toMatchObject({ status: 'failed', failure: { code: 'interrupted', retryable: true } });
+    await clock.advance(5_000);
+    // The one that ran counts.
+    expect(endpoint.starts).toHaveLength(20);
+    await clock.advance(20_000);
+    for (const call of await Promise.all(waiting)) expect(call.status).toBe('completed');
+    expect(endpoint.names.slice(1)).toEqual(names);
+    expect(model.state.counters).toMatchObject({ submitted: 25, completed: 24, failed: 1 });
+    await model.close();
+    expect(clock.timers).toBe(0);
+  });
+
+  it('that comes at once again ends every call with a typed error, and later ones at once', async () => {
     const clock = new BrokenClock();
     const endpoint = new TimedEndpoint(clock);
     const model = new iModel({ endpoint, clock, concurrencyLimit: 1, journal: null });
-    const outcomes = [model.invoke({ takesMs: 1_000 }), model.invoke({})].map((outcome) =>
-      outcome.catch((error: unknown) => error),
-    );
+    const running = model.invoke({ takesMs: 1_000 });
+    const waiting = rejection(model.invoke({}));
     model.pause();
-    clock.fails = true;
-    model.live.control({ action: 'limits', concurrency_limit: 2 });
-    model.resume();
-    for (const ended of await Promise.all(outcomes)) {
-      expect(ended).toMatchObject({
-        failure: { code: 'internal', message: expect.stringContaining('the clock broke') },
-      });
-      const call = 'call' in (ended as object) ? (ended as { call: unknown }).call : ended;
-      expect(call).toMatchObject({ status: 'aborted', ended: true });
+    for (let time = 0; time < 4; time += 1) {
+      clock.fails = true;
+      model.live.control({ action: 'limits', concurrency_limit: 2 });
     }
+    expect(await running).toMatchObject({ failure: { code: 'interrupted' } });
+    expect(await waiting).toMatchObject({
+      failure: { code: 'internal', message: expect.stringContaining('the clock broke') },
+      call: { status: 'aborted', ended: true },
+    });
+    model.resume();
     expect(await rejection(model.invoke({}))).toMatchObject({ code: 'internal', call: { status: 'skipped' } });
     await model.close();
     expect(endpoint.closed).toBe(1);

@@ -1,4 +1,4 @@
-// Many requests through the gateway, half of them aborted, while logs, observers and scrapes fail: what stays in memory?
+// Many requests through the gateway, half of them aborted, while logs, traces, observers and scrapes fail: what stays in memory?
 import { fork } from 'node:child_process';
 import { once } from 'node:events';
 import { connect } from 'node:net';
@@ -15,8 +15,8 @@ async function start(file, ...args) {
   const child = fork(new URL(file, import.meta.url).pathname, args, { stdio: ['ignore', 'pipe', 'pipe', 'ipc'] });
   child.stdout.destroy();
   child.stderr.destroy();
-  const [{ port }] = await once(child, 'message');
-  return { child, front: { url: `http://127.0.0.1:${port}`, headers: {} } };
+  const [{ port, headers = {} }] = await once(child, 'message');
+  return { child, front: { url: `http://127.0.0.1:${port}`, headers } };
 }
 
 /** What the gateway holds after a full collection. */
@@ -35,10 +35,11 @@ async function abort(front, stream, afterMs) {
 }
 
 /** A scrape that breaks off before its end. */
-function breakScrape({ url }) {
+function breakScrape({ url, headers: { authorization } }) {
   const { port } = new URL(url);
   const socket = connect(Number(port), '127.0.0.1', () => {
-    socket.write('GET /metrics HTTP/1.1\r\nhost: localhost\r\n\r\n', () => socket.resetAndDestroy());
+    const head = `GET /metrics HTTP/1.1\r\nhost: localhost\r\nauthorization: ${authorization}\r\n\r\n`;
+    socket.write(head, () => socket.resetAndDestroy());
   });
   socket.on('error', () => {});
 }

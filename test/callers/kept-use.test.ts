@@ -51,12 +51,12 @@ interface Process {
 async function start(
   { state, bus }: Place,
   callers: Readonly<Record<string, CallerConfig>> = { ci, op },
-  delayMs = 0,
+  { delayMs = 0, id = 'm' } = {},
 ): Promise<Process> {
   const usage = { inputTokens: 7, outputTokens: 3 };
   const prices = { echo: { inputUsdPerMillion: 100_000, outputUsdPerMillion: 100_000 } };
   const m = { model: 'scripted/echo', usage, prices, delayMs };
-  const runtime = await createRuntime({ models: { m }, state }, { bus, env: {} });
+  const runtime = await createRuntime({ models: { [id]: m }, state }, { bus, env: {} });
   onTestFinished(() => runtime.close());
   const gateway = await startGateway(runtime, { port: 0, queueTimeout: 1, callers });
   onTestFinished(() => gateway.close());
@@ -101,7 +101,7 @@ describe.each([
 
   it('is kept while a process runs, with what its running calls may use', async () => {
     const place = await open();
-    const first = await start(place, { ci, op }, 60_000);
+    const first = await start(place, { ci, op }, { delayMs: 60_000 });
     const running = first.call();
     await expect.poll(() => first.runtime.models.get('m')?.state.running).toBe(1);
     const held = (await first.used()) as number[];
@@ -109,7 +109,8 @@ describe.each([
     await first.runtime.save();
     // As if the process had been killed: nothing of what comes now is read.
     const copy = await copyOf(place);
-    const second = await start(copy);
+    // In a bucket nobody may go on with an iModel that another process still has.
+    const second = await start(copy, { ci, op }, { id: 'other' });
     expect(await second.used()).toEqual(held);
     await first.runtime.close();
     expect(await running).toBe(503);
@@ -155,6 +156,8 @@ it('what callers have used is not guessed where it cannot be read', async () => 
 async function copyOf({ state, bus }: Place): Promise<Place> {
   if (state.startsWith('kv:')) return { state, bus };
   const copy = await mkdtemp(join(root, 'c'));
-  for (const name of await readdir(state)) await writeFile(join(copy, name), await readFile(join(state, name)));
+  for (const entry of await readdir(state, { withFileTypes: true })) {
+    if (entry.isFile()) await writeFile(join(copy, entry.name), await readFile(join(state, entry.name)));
+  }
   return { state: copy, bus: createMemoryBus() };
 }

@@ -221,6 +221,18 @@ describe('hooks', () => {
     expect(aborted).toMatchObject([{ code: 'timed_out' }]);
   });
 
+  it('79: a post hook that hangs holds its call no longer than 5 s beyond the call’s own time', async () => {
+    const { model, clock } = logged({ post_invocation: never });
+    const invoked = model.invoke({ chunks: ['hi'] }, { timeoutMs: 1_000 });
+    await clock.advance(5_999);
+    expect(model.state.running).toBe(1);
+    await clock.advance(1);
+    const call = await invoked;
+    expect([call.status, call.response]).toEqual(['completed', { text: 'hi' }]);
+    expect(call.metadata.hook_errors).toMatchObject([{ hook: 'post_invocation', code: 'timed_out' }]);
+    expect([model.state.running, clock.timers]).toEqual([0, 0]);
+  });
+
   it('80: when core and post hook fail, the core error is reported', async () => {
     const { model } = logged({ post_invocation: () => Promise.reject(new Error('post')) }, { exitHook: true });
     const call = await model.invoke({ failure: refused });

@@ -5,6 +5,7 @@ import type { AskedHookOptions } from '../../schemas/imodel.ts';
 import type { NatsOptions } from '../../src/bus/nats.ts';
 import { subjects } from '../../src/bus/subjects.ts';
 import { onHook } from '../../src/hooks/on-hook.ts';
+import { VirtualClock } from '../../src/testing/virtual-clock.ts';
 import { readAll, rejection, textOf } from '../acceptance/timed-endpoint.ts';
 import { until } from '../integration/private-server.ts';
 import { buses, type Ends, type Served, serveScripted } from '../integration/served-model.ts';
@@ -293,6 +294,24 @@ describe.each(Object.entries(buses))('hooks on %s', (busName, open) => {
       const strict = await serve([{ point: 'post_invocation' }]);
       expect(await strict.model.invoke(hello)).toMatchObject({ status: 'failed', text: 'hello' });
     });
+  });
+
+  it('a hook after invocation that hangs holds its call no longer than 5 s beyond the time of the call', async () => {
+    const clock = new VirtualClock(1_000_000);
+    const one = await serve([{ point: 'post_invocation' }], {}, { clock });
+    const asks = await answer(one, { post_invocation: () => new Promise<never>(() => {}) });
+    const invoked = one.model.invoke(hello, { timeoutMs: 1_000 });
+    await expect
+      .poll(async () => {
+        await clock.advance(0);
+        return asks.length;
+      })
+      .toBe(1);
+    await clock.advance(5_999);
+    expect(one.model.state.running).toBe(1);
+    await clock.advance(1);
+    expect(await invoked).toMatchObject({ status: 'completed', text: 'hello' });
+    expect(one.model.state.running).toBe(0);
   });
 
   describe('on chunks', () => {

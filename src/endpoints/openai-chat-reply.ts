@@ -3,6 +3,7 @@ import { readVendorError, record, type VendorError } from '../http/vendor-error.
 import { parseToolArguments } from './answer.ts';
 import type { Fields } from './endpoint.ts';
 import { readUsage } from './openai-usage.ts';
+import { ReasoningSteps } from './reasoning-steps.ts';
 import { splitThinkPrefix } from './think-prefix.ts';
 
 /**
@@ -88,10 +89,12 @@ export function contentText(content: unknown): string {
   return content.map((part) => (typeof part === 'string' ? part : String(record(part)?.text ?? ''))).join('');
 }
 
-/** Reasoning under either of its two names: `reasoning_content` (DeepSeek, vLLM) or `reasoning` (Groq, Ollama, OpenRouter). */
+/** Reasoning by its names: `reasoning_content` (DeepSeek, vLLM), `reasoning` (Groq, Ollama, OpenRouter), `reasoning_steps` (Perplexity). */
 function thinkingText(message: Fields | undefined): string {
   if (typeof message?.reasoning_content === 'string') return message.reasoning_content;
-  return typeof message?.reasoning === 'string' ? message.reasoning : '';
+  if (typeof message?.reasoning === 'string') return message.reasoning;
+  const steps = message?.reasoning_steps;
+  return Array.isArray(steps) ? new ReasoningSteps().add(steps).join('\n') : '';
 }
 
 /** A chat finish reason in the shared vocabulary; null while there is none. */

@@ -4,6 +4,7 @@ import type { Fields } from './endpoint.ts';
 import { chatFinishReason, contentText, failingReasonFault, reworded } from './openai-chat-reply.ts';
 import { readUsage } from './openai-usage.ts';
 import { type StreamReading, VendorFault } from './protocol.ts';
+import { ReasoningSteps } from './reasoning-steps.ts';
 import { ThinkPrefixSplitter } from './think-prefix.ts';
 
 /** What differs between vendors in the way they stream. */
@@ -51,6 +52,7 @@ interface ChatDelta {
   readonly reasoning_content?: string | null;
   readonly reasoning?: string | null;
   readonly reasoning_details?: readonly unknown[] | null;
+  readonly reasoning_steps?: readonly unknown[] | null;
   readonly annotations?: readonly unknown[] | null;
   readonly tool_calls?: readonly ToolDelta[] | null;
   readonly function_call?: { readonly name?: string; readonly arguments?: string } | null;
@@ -85,6 +87,7 @@ export class OpenaiChatReading implements StreamReading {
   readonly #kept: Record<string, unknown> = {};
   readonly #reasoningDetails: unknown[] = [];
   readonly #annotations: unknown[] = [];
+  #steps: ReasoningSteps | null = null;
   #created = 0;
   #refusal = '';
 
@@ -143,6 +146,7 @@ export class OpenaiChatReading implements StreamReading {
       ...(thinking === '' ? {} : { reasoning_content: thinking }),
       ...(this.#reasoningDetails.length === 0 ? {} : { reasoning_details: this.#reasoningDetails }),
       ...(this.#annotations.length === 0 ? {} : { annotations: this.#annotations }),
+      ...(this.#steps === null ? {} : { reasoning_steps: this.#steps.all }),
       ...(toolCalls.length === 0 ? {} : { tool_calls: toolCalls.map(writeCall) }),
     };
     const others = [...this.#others].map(([index, { text: content, refusal, finishReason, chances }]) => ({
@@ -187,6 +191,7 @@ export class OpenaiChatReading implements StreamReading {
     const { content } = delta;
     const thinking = delta.reasoning_content ?? delta.reasoning;
     if (typeof thinking === 'string' && thinking !== '') answer.writeThinking(thinking);
+    if (Array.isArray(delta.reasoning_steps)) this.#step(delta.reasoning_steps);
     if (content !== undefined && content !== null && content !== '') {
       const text = contentText(content);
       if (this.#splitter !== null) this.#splitter.write(text);
@@ -204,6 +209,14 @@ export class OpenaiChatReading implements StreamReading {
     if (delta.function_call) this.#tool({ index: 0, function: delta.function_call });
     if (Array.isArray(delta.annotations)) this.#annotations.push(...delta.annotations);
     if (Array.isArray(delta.reasoning_details)) this.#reasoningDetails.push(...delta.reasoning_details);
+  }
+
+  #step(steps: readonly unknown[]): void {
+    const answer = this.#answer;
+    this.#steps ??= new ReasoningSteps();
+    for (const thought of this.#steps.add(steps)) {
+      answer.writeThinking(answer.thinking === '' ? thought : `\n${thought}`);
+    }
   }
 
   #tool(delta: ToolDelta): void {

@@ -198,3 +198,45 @@ it('reads JSON behind a byte order mark', async () => {
   upstream.handle((_request, reply) => reply.text(`\ufeff${body}`, 200, { 'content-type': 'application/json' }));
   expect((await run(endpoint, { messages: [] })).reply?.view.text).toBe('hi');
 });
+
+describe('steps of a search before the answer, as Perplexity tells them', () => {
+  const search = {
+    thought: 'Searching the web',
+    type: 'web_search',
+    web_search: { search_keywords: ['Seattle weather'], search_results: [] },
+  };
+  const fetched = { thought: 'Reading a page', type: 'fetch_url_content', fetch_url_content: { contents: [] } };
+
+  it('are thinking, each once, and stay with the answer of a stream', async () => {
+    const outcome = await stream(
+      written(
+        { ...piece({ role: 'assistant', content: '', reasoning_steps: [search] }), object: 'chat.reasoning' },
+        { ...piece({ content: '', reasoning_steps: [search, fetched] }), object: 'chat.reasoning' },
+        {
+          object: 'chat.reasoning.done',
+          choices: [{ index: 0, message: { content: '', reasoning_steps: [search, fetched] }, finish_reason: null }],
+        },
+        { ...piece({ content: 'Sunny.' }), object: 'chat.completion.chunk' },
+        { ...piece({ content: '' }, 'stop'), object: 'chat.completion.done' },
+      ),
+    );
+    expect(outcome.chunks.map(brief)).toEqual([
+      ['system'],
+      ['thinking', 'Searching the web'],
+      ['thinking', '\nReading a page'],
+      ['text', 'Sunny.'],
+      ['result', 'stop'],
+    ]);
+    expect(outcome.reply?.view).toMatchObject({ thinking: 'Searching the web\nReading a page', text: 'Sunny.' });
+    expect(outcome.reply?.response).toMatchObject({
+      choices: [{ message: { content: 'Sunny.', reasoning_steps: [search, fetched] } }],
+    });
+  });
+
+  it('are thinking in a one-shot answer, too', async () => {
+    const message = { role: 'assistant', content: 'Sunny.', reasoning_steps: [search, fetched] };
+    upstream.handle((_request, reply) => reply.json({ choices: [{ message, finish_reason: 'stop' }] }));
+    const { reply } = await run(endpoint, { messages: [] });
+    expect(reply?.view).toMatchObject({ thinking: 'Searching the web\nReading a page', text: 'Sunny.' });
+  });
+});

@@ -138,10 +138,11 @@ export class OpenaiChatReading implements StreamReading {
 
   response(): unknown {
     const { id, model, text, thinking, toolCalls, rawFinishReason, usage } = this.#answer;
+    // A refusal comes after whatever was said before it.
+    const said = text.endsWith(this.#refusal) ? text.slice(0, text.length - this.#refusal.length) : text;
     const message = {
       role: 'assistant',
-      content:
-        text === '' || text === this.#refusal ? (toolCalls.length > 0 || this.#refusal !== '' ? null : '') : text,
+      content: said === '' && (toolCalls.length > 0 || this.#refusal !== '') ? null : said,
       ...(this.#refusal === '' ? {} : { refusal: this.#refusal }),
       ...(thinking === '' ? {} : { reasoning_content: thinking }),
       ...(this.#reasoningDetails.length === 0 ? {} : { reasoning_details: this.#reasoningDetails }),

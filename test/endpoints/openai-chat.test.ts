@@ -309,6 +309,16 @@ describe('streams', () => {
     expect(reply?.view).toMatchObject({ thinking: 'We think', text: 'No.', usage: { totalTokens: 3 } });
   });
 
+  it('tells what was said apart from the refusal that came after it', async () => {
+    upstream.handle(async (_request, reply) => {
+      await reply.events([piece({ content: 'Well, ' }), piece({ refusal: 'no.' }), piece({}, 'stop')]);
+      reply.end();
+    });
+    const { reply } = await run(chat(), { messages }, { stream: true });
+    expect(reply?.view).toMatchObject({ text: 'Well, no.', finishReason: 'refusal' });
+    expect(reply?.response).toMatchObject({ choices: [{ message: { content: 'Well, ', refusal: 'no.' } }] });
+  });
+
   it('keeps other choices out of the text', async () => {
     upstream.handle(async (_request, reply) => {
       await reply.events([

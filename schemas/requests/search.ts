@@ -49,6 +49,7 @@ export const exaSearchRequest = z.strictObject({
   systemPrompt: z.string().optional(),
   context: flagOrObject,
   flags: z.array(z.string()).optional(),
+  stream: z.boolean().optional(),
   ...exaFilters,
 });
 

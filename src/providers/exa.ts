@@ -1,6 +1,8 @@
 import { exaContentsRequest, exaFindSimilarRequest, exaSearchRequest } from '../../schemas/requests/search.ts';
 import type { Fields } from '../endpoints/endpoint.ts';
 import { camelCaseFields, jsonCall } from '../endpoints/json-call.ts';
+import { OpenaiChatReading } from '../endpoints/openai-chat-stream.ts';
+import type { HttpEndpointKind } from '../endpoints/protocol.ts';
 import { IModelError } from '../errors.ts';
 import { record } from '../http/vendor-error.ts';
 import { defineProvider } from './define-provider.ts';
@@ -22,12 +24,14 @@ export const exa = defineProvider({
   apiKeyEnv: 'EXA_API_KEY',
   authType: 'x-api-key',
   endpoints: [
-    jsonCall({
-      path: 'search',
-      schema: exaSearchRequest,
-      accept,
-      toWire: (request) => ({ ...searchDefaults, ...request }),
-    }),
+    streamed(
+      jsonCall({
+        path: 'search',
+        schema: exaSearchRequest,
+        accept,
+        toWire: (request) => ({ ...searchDefaults, ...request }),
+      }),
+    ),
     jsonCall({
       path: 'contents',
       aliases: ['get_contents'],
@@ -44,6 +48,20 @@ export const exa = defineProvider({
     }),
   ],
 });
+
+/** A search that streams what it writes about its results, as a chat does. */
+function streamed(kind: HttpEndpointKind): HttpEndpointKind {
+  const reading = { keep: ['requestId', 'resolvedSearchType', 'results', 'citations', 'costDollars', 'searchTime'] };
+  return {
+    ...kind,
+    protocol: {
+      ...kind.protocol,
+      framing: 'sse',
+      finishWire: ({ stream: _stream, ...payload }, streaming) => (streaming ? { ...payload, stream: true } : payload),
+      openStream: (answer) => new OpenaiChatReading(answer, reading),
+    },
+  };
+}
 
 /** The API reads `urls`, and content options at the top. */
 function contentsToWire({ ids, contents, ...rest }: Fields): Fields {

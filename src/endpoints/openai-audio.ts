@@ -92,9 +92,10 @@ function transcriptView(body: unknown): AnswerView {
   return { ...emptyView, text: String(reply?.text ?? ''), usage: readUsage(reply?.usage) };
 }
 
-/** Reads the events of a streamed transcription. */
+/** Reads the events of a streamed transcription. Segments, which name who speaks, are `system` chunks: `metadata: { event: 'segment', segment }`. */
 class TranscriptReading implements StreamReading {
   readonly #answer: Answer;
+  readonly #segments: Fields[] = [];
   #done: Fields = {};
 
   constructor(answer: Answer) {
@@ -105,13 +106,16 @@ class TranscriptReading implements StreamReading {
     const event = record(value) ?? {};
     if (event.type === 'transcript.text.delta') this.#answer.writeText(String(event.delta ?? ''));
     if (event.type === 'error' || event.error !== undefined) throw new VendorFault(readVendorError(value, ''), value);
+    if (event.type === 'transcript.text.segment') {
+      this.#segments.push(event);
+      this.#answer.writeNote('segment', { segment: event });
+    }
     if (event.type !== 'transcript.text.done') return false;
     const { type: _type, ...done } = event;
     this.#done = done;
     if (this.#answer.text === '' && typeof done.text === 'string' && done.text !== '')
       this.#answer.writeText(done.text);
     this.#answer.usage = readUsage(done.usage);
-    this.#answer.finishReason = 'stop';
     return true;
   }
 
@@ -120,6 +124,7 @@ class TranscriptReading implements StreamReading {
   }
 
   response(): unknown {
-    return this.#done;
+    const segments = this.#segments.length === 0 ? {} : { segments: this.#segments };
+    return { text: this.#answer.text, ...segments, ...this.#done };
   }
 }

@@ -8,18 +8,20 @@ import { openaiError } from './openai-dialect.ts';
 import { statusOf } from './refusal.ts';
 
 /**
- * Writes a streamed transcription: `transcript.text.delta` for each piece, then `transcript.text.done` with the whole text. A failure is an event
+ * Writes a streamed transcription: `transcript.text.delta` for each piece, `transcript.text.segment` where speakers are told apart, then `transcript.text.done` with the whole text. A failure is an event
  * with an `error` and nothing after it.
  *
  * @see {@link https://platform.openai.com/docs/api-reference/audio/transcript-text-delta-event} (read 2026-11)
  */
 export class TranscriptStreamEncoder implements StreamEncoder {
-  chunk({ type, content }: Chunk): string {
+  chunk({ type, content, metadata }: Chunk): string {
+    if (type === 'system' && metadata?.event === 'segment') return event(record(metadata.segment) ?? {});
     return type === 'text' && content ? event({ type: 'transcript.text.delta', delta: content }) : '';
   }
 
   end(call: ApiCalling): string {
-    return event({ ...record(call.response), type: 'transcript.text.done', text: call.text });
+    const { segments: _segments, ...done } = record(call.response) ?? {};
+    return event({ ...done, type: 'transcript.text.done', text: call.text });
   }
 
   failed(failure: Failure): string {

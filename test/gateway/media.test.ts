@@ -146,6 +146,31 @@ describe('transcriptions', () => {
     expect(seen).toEqual(events);
   });
 
+  it('stream who says what, too', async () => {
+    const segment = { type: 'transcript.text.segment', id: 's1', start: 0, end: 1.5, speaker: 'A', text: 'Hello' };
+    const events = [
+      { type: 'transcript.text.delta', delta: 'Hello' },
+      segment,
+      { type: 'transcript.text.done', text: 'Hello' },
+    ];
+    const { openai, runtime } = await openMedia('audio/transcriptions', async (_request, reply) => {
+      await reply.events(events);
+      reply.end();
+    });
+    const asked = {
+      model: 'm',
+      file: await toFile(sound, 'a.mp3'),
+      response_format: 'diarized_json',
+      stream: true,
+    } as const;
+    const seen: unknown[] = [];
+    for await (const event of await openai.audio.transcriptions.create(asked)) seen.push(event);
+    expect(seen).toEqual(events);
+    const own = runtime.models.get('m')?.stream({ file: sound, response_format: 'diarized_json' });
+    for await (const _chunk of own ?? []);
+    expect(own?.call).toMatchObject({ finishReason: null, response: { text: 'Hello', segments: [segment] } });
+  });
+
   it('end in an error when their stream is cut', async () => {
     const { openai } = await openMedia('audio/transcriptions', async (_request, reply) => {
       await reply.events([{ type: 'transcript.text.delta', delta: 'Hel' }]);

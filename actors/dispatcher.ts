@@ -287,6 +287,7 @@ export class Dispatcher {
 
   /** A lowered limit must not leave a call in the first place that can never start, and all others behind it. */
   #refuseTooLarge(): void {
+    if (this.#limits.window.tokens === null) return;
     for (const row of [...this.#live]) {
       const tooLarge = waitsForUnits(row) ? this.#upstream.tooLarge(row) : null;
       if (tooLarge !== null) this.#endings.end(row, tooLarge);

@@ -42,9 +42,14 @@ export const openrouter = defineProvider({
   ],
 });
 
-/** For "Provider returned error" the useful words are those of the vendor behind it, in `error.metadata.raw`. */
+/**
+ * For "Provider returned error" the useful words are those of the vendor behind it, in `error.metadata.raw`; for an input that was flagged, what
+ * it was flagged for, in `error.metadata.reasons`.
+ */
 function routedText(body: unknown): string | undefined {
-  const metadata = record(record(record(body)?.error)?.metadata);
+  const error = record(record(body)?.error);
+  const metadata = record(error?.metadata);
+  if (Array.isArray(metadata?.reasons)) return `${error?.message} (moderation: ${metadata.reasons.join(', ')})`;
   const raw = metadata?.raw;
   if (raw === undefined || raw === null) return undefined;
   const inner = typeof raw === 'string' ? readVendorError(parsed(raw), raw) : readVendorError(raw, JSON.stringify(raw));

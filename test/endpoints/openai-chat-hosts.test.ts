@@ -166,6 +166,15 @@ describe('OpenRouter', () => {
     expect(outcome.error).toMatchObject({ code: 'unavailable' });
     expect(outcome.error?.message).toContain('Acme: the real reason');
   });
+
+  it('says what an input was flagged for, which is no matter of the key', async () => {
+    const flagged = { reasons: ['violence', 'self-harm'], flagged_input: 'x', provider_name: 'Acme', model_slug: 'm' };
+    const body = { error: { code: 403, message: 'Your input was flagged', metadata: flagged } };
+    upstream.handle((_request, reply) => reply.json(body, 403));
+    const { error: failed } = await run(endpoint, { messages: [] });
+    expect(failed?.failure).toMatchObject({ code: 'filtered', status: 403, retryable: false });
+    expect(failed?.message).toContain('Your input was flagged (moderation: violence, self-harm)');
+  });
 });
 
 describe('a host that streams', () => {

@@ -100,57 +100,61 @@ const failureOrNull = z.union([failure, z.null()], 'a failure or null');
 const numbered = { calls: z.array(z.int()), requests: z.array(fields).optional() };
 
 /** One line of a journal: what the actor of one iModel heard, and when. */
-export const journalEntry = z.discriminatedUnion('type', [
-  /** Where it stands: replay begins here. The first entry, and the one after `dropped`, is one of these. */
-  of('snapshot', {
-    journal_version: z.int('a whole number').positive('at least 1'),
-    model_id: z.string('a text'),
-    limits: writtenLimits,
-    resilience: writtenResilience,
-    state: actorState,
-    ...numbered,
-  }),
-  ofCall('call.submit', {}),
-  ofCall('call.sent', {}),
-  ofCall('call.answer', {}),
-  ofCall('call.withhold', {}),
-  ofCall('call.settle', {
-    failure: failureOrNull,
-    tokens: amount.nullable(),
-    is_delivered: z.literal(true, 'true, or left out').optional(),
-    /** The vendor was not asked: a hook or a cache brought the end. */
-    is_unasked: z.literal(true, 'true, or left out').optional(),
-  }),
-  ofCall('call.hook', { is_running: flag }),
-  ofCall('call.finish', { failure: failureOrNull }),
-  ofCall('call.end', { failure }),
-  of('limits.learned', { ...told, requests: vendorCounter, tokens: vendorCounter }),
-  of('limits.set', { ...told, limits: writtenLimits.partial() }),
-  of('limits.inherit', { ...told, window: windowState }),
-  of('limits.reset', told),
-  of('gate.open', told),
-  of('gate.shut', told),
-  of('calls.refuse', told),
-  of('calls.stop', told),
-  of('calls.restore', { ...told, state: actorState.omit({ life: true }), ...numbered }),
-  of('calls.interrupt', told),
-  of('clock.tick', told),
-  of('model.start', {}),
-  of('model.pause', {}),
-  of('model.resume', {}),
-  of('model.drain', {}),
-  of('model.close', {}),
-  /** Something an upstream said that no chunk carries, such as an event of a later version. Changes nothing. */
-  of('note', {
-    call: z.int('a whole number').positive('at least 1').optional(),
-    kind: z.string('a text'),
-    name: z.string('a text'),
-    /** At most 2,000 characters. */
-    text: z.string('a text'),
-  }),
-  /** So many entries are missing here: they came faster than they could be kept. */
-  of('dropped', { count }),
-]);
+export const journalEntry = z.discriminatedUnion(
+  'type',
+  [
+    /** Where it stands: replay begins here. The first entry, and the one after `dropped`, is one of these. */
+    of('snapshot', {
+      journal_version: z.int('a whole number').positive('at least 1'),
+      model_id: z.string('a text'),
+      limits: writtenLimits,
+      resilience: writtenResilience,
+      state: actorState,
+      ...numbered,
+    }),
+    ofCall('call.submit', {}),
+    ofCall('call.sent', {}),
+    ofCall('call.answer', {}),
+    ofCall('call.withhold', {}),
+    ofCall('call.settle', {
+      failure: failureOrNull,
+      tokens: amount.nullable(),
+      is_delivered: z.literal(true, 'true, or left out').optional(),
+      /** The vendor was not asked: a hook or a cache brought the end. */
+      is_unasked: z.literal(true, 'true, or left out').optional(),
+    }),
+    ofCall('call.hook', { is_running: flag }),
+    ofCall('call.finish', { failure: failureOrNull }),
+    ofCall('call.end', { failure }),
+    of('limits.learned', { ...told, requests: vendorCounter, tokens: vendorCounter }),
+    of('limits.set', { ...told, limits: writtenLimits.partial() }),
+    of('limits.inherit', { ...told, window: windowState }),
+    of('limits.reset', told),
+    of('gate.open', told),
+    of('gate.shut', told),
+    of('calls.refuse', told),
+    of('calls.stop', told),
+    of('calls.restore', { ...told, state: actorState.omit({ life: true }), ...numbered }),
+    of('calls.interrupt', told),
+    of('clock.tick', told),
+    of('model.start', {}),
+    of('model.pause', {}),
+    of('model.resume', {}),
+    of('model.drain', {}),
+    of('model.close', {}),
+    /** Something an upstream said that no chunk carries, such as an event of a later version. Changes nothing. */
+    of('note', {
+      call: z.int('a whole number').positive('at least 1').optional(),
+      kind: z.string('a text'),
+      name: z.string('a text'),
+      /** At most 2,000 characters. */
+      text: z.string('a text'),
+    }),
+    /** So many entries are missing here: they came faster than they could be kept. */
+    of('dropped', { count }),
+  ],
+  'a kind of entry',
+);
 
 /** See {@link journalEntry}. */
 export type JournalEntry = z.infer<typeof journalEntry>;

@@ -160,7 +160,8 @@ function addDicts(models: Map<string, iModel>, bus: Bus, { dicts = [], clock, en
       throw IModelError.of('config', message, { field: 'id', value: model.id });
     }
     models.set(model.id, model);
-    given.set(model.id, readDict(data as object));
+    // Its fallbacks have what was theirs already.
+    given.set(model.id, { ...readDict(data as object), fallbacks: [] });
   }
   return given;
 }

@@ -1,6 +1,7 @@
 import { describe, expect, inject, it } from 'vitest';
 import { createMemoryBus } from '../../src/bus/memory.ts';
 import { IModelError } from '../../src/errors.ts';
+import { iModel } from '../../src/imodel.ts';
 import { connect } from '../../src/runtime/remote/remote-model.ts';
 import { createRuntime } from '../../src/runtime/runtime.ts';
 import { VirtualClock } from '../../src/testing/virtual-clock.ts';
@@ -15,6 +16,18 @@ describe('a runtime', () => {
     expect((await bus.model('one').invoke('hi')).text).toBe('first');
     expect((await bus.model('two').invoke('hi')).text).toBe('second');
     expect([...runtime.models.keys()]).toEqual(['one', 'two']);
+  });
+
+  it('goes on with the iModel of a dict, whose fallback has used of its limit what it had', async () => {
+    const spare = { provider: 'scripted', text: 'spare', limitRequests: 5, interval: 60 };
+    const failing = { provider: 'scripted', failures: Array(9).fill({ code: 'unavailable' }), retry: null };
+    await using model = new iModel({ ...failing, id: uniqueId(), fallbacks: [spare] });
+    expect((await model.invoke({ messages: [{ role: 'user', content: 'hi' }] })).text).toBe('spare');
+    const dict = JSON.parse(JSON.stringify(model.toDict({ state: true }))) as object;
+    await using runtime = await createRuntime({ models: {} }, { dicts: [dict] });
+    const again = runtime.models.get(model.id);
+    expect(again?.state.counters).toMatchObject({ submitted: 1 });
+    expect(again?.fallbacks.map(({ state }) => state.budget.requests)).toEqual([{ limit: 5, used: 1, remaining: 4 }]);
   });
 
   it('serves on NATS, where others find it', async () => {

@@ -34,7 +34,7 @@ export function interruptedFailure(): Failure {
 export function timeoutFailure(row: CallRow, blocked: Blocked): Failure {
   const phase = phaseOf(row, blocked);
   const dueAt = Math.min(row.deadlineAt, isRunning(row.state) ? Infinity : row.queueDeadlineAt);
-  const timeoutMs = Math.max(0, Math.round(dueAt - row.queuedAt));
+  const timeoutMs = Math.max(0, Math.round(dueAt - (row.deadline?.countedFrom ?? row.queuedAt)));
   const message = `The call's time of ${timeoutMs} ms ran out (${phaseText[phase]})`;
   return failureOf('timed_out', message, { phase, timeoutMs });
 }

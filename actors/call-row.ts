@@ -20,6 +20,8 @@ export interface CallRowInput {
   readonly deadlineAt?: number | undefined;
   /** Epoch milliseconds by which the call must have been dispatched. @defaultValue never */
   readonly queueDeadlineAt?: number | undefined;
+  /** Epoch milliseconds from which its caller counts both, for what a failure says. @defaultValue when it was queued */
+  readonly countedFrom?: number | undefined;
   /** Whether its answer is streamed. @defaultValue false */
   readonly streaming?: boolean | undefined;
   /** Whatever the runtime wants to find again when the dispatcher speaks of this call. Never read here, never written down. */
@@ -37,6 +39,8 @@ export interface Deadline extends Due {
   readonly row: CallRow;
   readonly beginsBy: number;
   readonly endsBy: number;
+  /** When its caller began to count; undefined where that is not known. */
+  readonly countedFrom: number | undefined;
 }
 
 /** A call's place among those that wait for their next attempt. */
@@ -113,6 +117,7 @@ export class CallRow implements QueueEntry<CallRow> {
   constructor(input: CallRowInput) {
     const { deadlineAt: endsBy = Number.POSITIVE_INFINITY, queueDeadlineAt: beginsBy = Number.POSITIVE_INFINITY } =
       input;
+    const { countedFrom } = input;
     this.id = input.id;
     this.caller = input.caller ?? '';
     this.priority = input.priority ?? 0;
@@ -123,7 +128,7 @@ export class CallRow implements QueueEntry<CallRow> {
     this.deadline =
       Math.min(endsBy, beginsBy) === Number.POSITIVE_INFINITY
         ? null
-        : { row: this, beginsBy, endsBy, dueAt: Number.POSITIVE_INFINITY, heapIndex: -1 };
+        : { row: this, beginsBy, endsBy, countedFrom, dueAt: Number.POSITIVE_INFINITY, heapIndex: -1 };
   }
 
   get cost(): number {

@@ -32,6 +32,26 @@ describe('deadlines and cancellation', () => {
     expect(timed.clock.timers).toBe(0);
   });
 
+  it('55. given a caller that is held up before its call is queued, then its failure names the time that it gave', async () => {
+    let at = 0;
+    const clock = new VirtualClock();
+    const { model } = timedModel({
+      clock: {
+        now: () => at + clock.now(),
+        setTimeout: (callback: () => void, delayMs: number) => clock.setTimeout(callback, delayMs),
+        clearTimeout: (timer: number) => clock.clearTimeout(timer),
+      },
+    });
+    model.observe(({ type }) => {
+      if (type === 'created') at += 40;
+    });
+    const call = model.createApiCalling({ takesMs: 60_000 });
+    const outcome = rejection(model.invoke(call, { timeoutMs: 1_000 }));
+    await clock.advance(1_000);
+    expect((await outcome).failure).toMatchObject({ code: 'timed_out', phase: 'attempt', timeoutMs: 1_000 });
+    await model.close();
+  });
+
   it('55. given a queue time-out, then only waiting is measured by it', async () => {
     const timed = timedModel({ concurrencyLimit: 1 });
     const served = timed.model.invoke({ takesMs: 5_000 }, { queueTimeoutMs: 1_000 });

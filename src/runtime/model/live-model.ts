@@ -209,6 +209,7 @@ export class LiveModel implements CallOwner {
       weight: options.weight,
       deadlineAt: options.timeoutMs === undefined ? undefined : now + options.timeoutMs,
       queueDeadlineAt: options.queueTimeoutMs === undefined ? undefined : now + options.queueTimeoutMs,
+      countedFrom: now,
     });
     this.hooks.attach(call);
     this.hooks.placeOutlet(call);

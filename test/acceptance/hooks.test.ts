@@ -1,24 +1,9 @@
 import { readdirSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
-import type { ModelEventMessage } from '../../schemas/event.ts';
 import { failureOf } from '../../schemas/failure.ts';
-import {
-  type ApiCalling,
-  type Chunk,
-  DROP,
-  HookEventTypes,
-  HookRegistry,
-  type HookRegistryOptions,
-} from '../../src/index.ts';
+import { HookEventTypes, HookRegistry, type HookRegistryOptions } from '../../src/index.ts';
+import { logged } from './logged-model.ts';
 import { readAll, rejection, textOf, timedModel } from './timed-endpoint.ts';
-
-/** A model whose hooks and core write into one log. */
-function logged(hooks: HookRegistryOptions | HookRegistry, options: Record<string, unknown> = {}) {
-  const timed = timedModel({ hookRegistry: hooks, retry: null, ...options });
-  const events: ModelEventMessage[] = [];
-  timed.model.observe((event) => events.push(event));
-  return { ...timed, hookEvents: () => events.filter(({ type }) => type === 'hook') };
-}
 
 const refused = failureOf('rejected', 'no', {});
 
@@ -240,64 +225,6 @@ describe('hooks', () => {
     expect(call.metadata.hook_errors).toHaveLength(1);
   });
 
-  describe('81: a post hook runs once', () => {
-    const chunks = ['a', 'b', 'c'];
-    const setUp = () => {
-      const seen: (string | null)[] = [];
-      return { seen, ...logged({ post_invocation: ({ outcome }) => void seen.push(outcome) }) };
-    };
-
-    it('for a stream that fails', async () => {
-      const { model, seen } = setUp();
-      expect((await readAll(model.stream({ chunks, failure: refused }))).error).toMatchObject({ code: 'rejected' });
-      expect(seen).toEqual(['failed']);
-    });
-
-    it('for a stream that is left early', async () => {
-      const { model, seen, clock } = setUp();
-      const stream = model.stream({ chunks, takesMs: 10 });
-      const read = stream.next();
-      await clock.advance(10);
-      await read;
-      await stream.return();
-      expect([seen, stream.call.status, stream.call.outcome]).toEqual([['closed'], 'cancelled', 'closed']);
-    });
-
-    it('for a stream that is cancelled', async () => {
-      const { model, seen, clock } = setUp();
-      const stream = model.stream({ chunks, takesMs: 10 });
-      const read = readAll(stream);
-      await clock.advance(10);
-      stream.call.cancel();
-      expect((await read).error).toMatchObject({ code: 'cancelled' });
-      expect(seen).toEqual(['cancelled']);
-    });
-
-    it('for a call whose time runs out, and when the model closes', async () => {
-      const { model, seen, clock } = setUp();
-      const late = rejection(model.invoke({ takesMs: 5_000 }, { timeoutMs: 1_000 }));
-      await clock.advance(1_000);
-      expect((await late).failure).toMatchObject({ code: 'timed_out', phase: 'attempt' });
-      const closed = rejection(model.invoke({ takesMs: 5_000 }));
-      await model.close();
-      expect((await closed).code).toBe('closed');
-      expect(seen).toEqual(['aborted', 'aborted']);
-    });
-
-    it('after the last of several attempts', async () => {
-      const seen: unknown[] = [];
-      const passing = failureOf('unavailable', 'gone', {});
-      const { model, clock } = logged(
-        { pre_invocation: () => void seen.push('pre'), post_invocation: ({ attempts }) => void seen.push(attempts) },
-        { retry: { maxRetries: 2, baseDelay: 1, jitter: false } },
-      );
-      const invoked = model.invoke({ failure: passing });
-      await clock.advance(10_000);
-      expect((await invoked).status).toBe('failed');
-      expect(seen).toEqual(['pre', 3]);
-    });
-  });
-
   it('what a post hook was told stands, also when the call is cancelled while it runs', async () => {
     const { model, clock } = logged({ post_invocation: never });
     const call = model.createApiCalling({ chunks: ['hi'] });
@@ -418,87 +345,6 @@ describe('hooks', () => {
     registry.postInvoke(log('decorated'));
     await logged(registry).model.invoke({});
     expect(order).toEqual(['flat', 'flat', 'nested', 'nested', 'decorated', 'decorated']);
-  });
-});
-
-describe('chunk handlers', () => {
-  const chunks = ['a', 'b'];
-  const run = async (options: Record<string, unknown>, play: object = { chunks }) => {
-    const { hooks, ...rest } = options;
-    const { model, hookEvents } = logged(hooks as HookRegistryOptions, rest);
-    const stream = model.stream({ ...play });
-    const read = await readAll(stream);
-    return { ...read, text: textOf(read.chunks), call: stream.call, hookEvents };
-  };
-  const upper = (_call: unknown, _key: unknown, chunk: Chunk) => ({ ...chunk, content: chunk.content?.toUpperCase() });
-
-  it('86: only the handler runs where there is one, and its null leaves the chunk', async () => {
-    const processed: string[] = [];
-    const streamingProcessFunc = (chunk: Chunk) => void processed.push(chunk.type);
-    const replaced = await run({ hooks: { streamHandlers: { text: upper } }, streamingProcessFunc });
-    expect([replaced.text, processed]).toEqual(['AB', ['result']]);
-    const kept = await run({ hooks: { streamHandlers: { text: () => null } } });
-    expect(kept.text).toBe('ab');
-    const returned = await run({ hooks: { streamHandlers: { text: () => new Error('data') } } });
-    expect(returned.text).toBe('ab');
-  });
-
-  it('86: the handler is given the call and its key', async () => {
-    const seen: unknown[] = [];
-    const { call } = await run({
-      hooks: {
-        streamHandlers: {
-          text: (own: ApiCalling, key: string, chunk: Chunk) => void seen.push([own.id, key, chunk.content]),
-        },
-      },
-    });
-    expect(seen).toEqual([
-      [call.id, 'text', 'a'],
-      [call.id, 'text', 'b'],
-    ]);
-  });
-
-  it('87: a throwing handler leaves the chunk without exit, and that is reported; with exit the stream throws', async () => {
-    const broken = { streamHandlers: { text: () => Promise.reject(new Error('bad chunk')) } };
-    const lenient = await run({ hooks: broken });
-    expect([lenient.text, lenient.error, lenient.call.status]).toEqual(['ab', null, 'completed']);
-    expect(lenient.hookEvents()).toMatchObject([
-      { hook: { name: 'chunk:text', status: 'aborted' }, failure: { message: 'bad chunk' } },
-      { hook: { name: 'chunk:text' } },
-    ]);
-    const strict = await run({ hooks: broken, exitHook: true });
-    expect(strict.error).toMatchObject({ code: 'vetoed', message: expect.stringContaining('bad chunk') });
-    expect(strict.text).toBe('');
-  });
-
-  it('88: a class wins over its name and the type; without a handler the function is used', async () => {
-    class Piece implements Chunk {
-      readonly type = 'text';
-      readonly content = 'x';
-    }
-    const order = [Piece, 'Piece', 'text'] as const;
-    const answers: string[] = [];
-    for (let first = 0; first < order.length; first += 1) {
-      const handlers = new Map(order.slice(first).map((key) => [key, () => ({ type: 'text', content: String(key) })]));
-      const timed = timedModel({ hookRegistry: { streamHandlers: new Map(handlers) } });
-      timed.endpoint.run = async (job) => {
-        job.sink?.write(new Piece());
-        return { response: null, view: { text: 'x', thinking: '', toolUses: [], finishReason: 'stop', usage: null } };
-      };
-      answers.push(textOf((await readAll(timed.model.stream({}))).chunks));
-    }
-    expect(answers).toEqual([String(Piece), 'Piece', 'text']);
-    const { chunks: made } = await run({ hooks: {}, streamingProcessFunc: (chunk: Chunk) => chunk.content ?? '' });
-    expect(made).toEqual(['a', 'b', '']);
-  });
-
-  it('DROP takes a chunk out of the stream', async () => {
-    const { text } = await run({
-      hooks: {
-        streamHandlers: { text: (_c: unknown, _k: unknown, { content }: Chunk) => (content === 'a' ? DROP : null) },
-      },
-    });
-    expect(text).toBe('b');
   });
 });
 

@@ -69,6 +69,10 @@ export class CallRun {
   /** Whether a hook runs before its first attempt. */
   isHooked = false;
 
+  /** Its neighbours among those that run. */
+  before: CallRow | null = null;
+  after: CallRow | null = null;
+
   constructor(breakerEpoch: number) {
     this.breakerEpoch = breakerEpoch;
   }
@@ -108,8 +112,6 @@ export class CallRow implements QueueEntry<CallRow> {
   journalNumber = 0;
   /** Rises from call to call. */
   order = 0;
-  older: CallRow | null = null;
-  newer: CallRow | null = null;
   next: CallRow | null = null;
   previous: CallRow | null = null;
   line: CallerLine<CallRow> | null = null;

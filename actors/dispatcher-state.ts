@@ -37,7 +37,7 @@ export function writeParts(parts: DispatcherParts): WrittenParts {
   const held = new Set<Grant>();
   const dueOrders = parts.backingOff.orders();
   const calls: CallRowState[] = [];
-  for (const row of parts.live) {
+  for (const row of parts.live.all()) {
     if (row.run?.grant) held.add(row.run.grant);
     calls.push(writeRow(row, dueOrders));
   }

@@ -54,9 +54,10 @@ export class Dispatcher {
     this.#edges = new Edges(input.machine);
     this.#alarm = new Alarm(clock, () => self.send({ type: 'clock.tick' }));
     const { breaker } = resilience;
+    const waiting = new WaitingCalls();
     this.#parts = {
-      live: new LiveRows(),
-      waiting: new WaitingCalls(),
+      live: new LiveRows(waiting),
+      waiting,
       backingOff: new BackingOff(),
       deadlines: new Deadlines(),
       upstream: new Upstream({ limits: limits.window, breaker, moment: this.#moment, edges: this.#edges }),
@@ -91,8 +92,19 @@ export class Dispatcher {
   }
 
   /** All calls that have not ended, oldest first. */
-  rows(): Iterable<CallRow> {
-    return this.#live;
+  rows(): CallRow[] {
+    return this.#live.all();
+  }
+
+  /** The call with this id, by a walk through all others. */
+  find(id: string): CallRow | undefined {
+    for (const row of this.#live) if (row.id === id) return row;
+    return undefined;
+  }
+
+  /** The oldest that have begun and the oldest that wait, so many of each at most. */
+  oldest(most: number): { readonly begun: CallRow[]; readonly waiting: CallRow[] } {
+    return this.#live.oldest(most);
   }
 
   view(): DispatcherView {
@@ -180,7 +192,7 @@ export class Dispatcher {
         this.#refuse();
         break;
       case 'calls.stop':
-        for (const row of [...this.#live]) this.#endings.end(row, closedFailure());
+        for (const row of this.#live.all()) this.#endings.end(row, closedFailure());
         this.#freed();
         break;
       case 'calls.restore':
@@ -221,7 +233,7 @@ export class Dispatcher {
   /** The time has passed that nobody watched: deadlines too, and limits may be others. */
   #interrupt(): void {
     const interrupted = interruptedFailure();
-    for (const row of [...this.#live]) {
+    for (const row of this.#live.all()) {
       const { run } = row;
       if (run === null) continue;
       this.#backingOff.remove(row, run);
@@ -278,7 +290,7 @@ export class Dispatcher {
 
   /** Calls that came while tokens were not limited were not estimated. */
   #estimateAll(): void {
-    for (const row of this.#live) {
+    for (const row of this.#live.all()) {
       if (!waitsForUnits(row)) continue;
       const tokens = this.#answers.estimate(row);
       if (tokens >= 0) row.tokens = tokens;
@@ -288,7 +300,7 @@ export class Dispatcher {
   /** A lowered limit must not leave a call in the first place that can never start, and all others behind it. */
   #refuseTooLarge(): void {
     if (this.#limits.window.tokens === null) return;
-    for (const row of [...this.#live]) {
+    for (const row of this.#live.all()) {
       const tooLarge = waitsForUnits(row) ? this.#upstream.tooLarge(row) : null;
       if (tooLarge !== null) this.#endings.end(row, tooLarge);
     }

@@ -1,18 +1,24 @@
 import type { CallRow, CallRun } from './call-row.ts';
+import type { WaitingCalls } from './waiting-calls.ts';
 
 /**
- * The calls that have not ended, oldest first. A linked list through the rows themselves: an index by id would cost more than all
- * other work of the dispatcher together.
+ * The calls that have not ended: those that wait, and those that have begun. The latter are a linked list through their runs; those that wait
+ * are in one already, and two would be twice the work for the collector of garbage. An index by id would cost more than all other work of the
+ * dispatcher together.
  */
 export class LiveRows {
-  #oldest: CallRow | null = null;
-  #newest: CallRow | null = null;
-  #size = 0;
+  readonly #waiting: WaitingCalls;
+  #first: CallRow | null = null;
+  #last: CallRow | null = null;
   #running = 0;
   #added = 0;
 
+  constructor(waiting: WaitingCalls) {
+    this.#waiting = waiting;
+  }
+
   get size(): number {
-    return this.#size;
+    return this.#waiting.size + this.#waiting.outside + this.#running;
   }
 
   /** How many of them have begun. */
@@ -20,51 +26,59 @@ export class LiveRows {
     return this.#running;
   }
 
+  /** Gives a call its place among all. One that has begun elsewhere goes on. */
   add(row: CallRow): void {
     row.order = this.#added;
     this.#added += 1;
-    row.older = this.#newest;
-    if (this.#newest === null) this.#oldest = row;
-    else this.#newest.newer = row;
-    this.#newest = row;
-    this.#size += 1;
-    if (row.run !== null) this.#running += 1;
+    if (row.run !== null) this.begin(row, row.run);
   }
 
-  /** One of them begins. */
+  /** One of them begins; it no longer waits. */
   begin(row: CallRow, run: CallRun): void {
     row.run = run;
+    run.before = this.#last;
+    if (this.#last?.run) this.#last.run.after = row;
+    else this.#first = row;
+    this.#last = row;
     this.#running += 1;
   }
 
-  /** Takes out a row; one that was never added is left alone. */
-  remove(row: CallRow): void {
-    if (row.older === null && this.#oldest !== row) return;
-    if (row.older === null) this.#oldest = row.newer;
-    else row.older.newer = row.newer;
-    if (row.newer === null) this.#newest = row.older;
-    else row.newer.older = row.older;
-    row.older = null;
-    row.newer = null;
-    this.#size -= 1;
-    if (row.run !== null) this.#running -= 1;
+  /** Takes out a call that ends; one that waits has left its queue, and one that was never added is left alone. */
+  remove({ run }: CallRow): void {
+    if (run === null) return;
+    if (run.before?.run) run.before.run.after = run.after;
+    else this.#first = run.after;
+    if (run.after?.run) run.after.run.before = run.before;
+    else this.#last = run.before;
+    run.before = null;
+    run.after = null;
+    this.#running -= 1;
   }
 
-  /** One that is taken out while it is looked at is the last. */
-  [Symbol.iterator](): Iterator<CallRow, void, undefined> {
-    let row: CallRow | null = null;
-    const first = this.#oldest;
-    let isFirst = true;
-    // The same for every step: a walk over a hundred thousand calls leaves nothing behind.
-    const step: { done: boolean; value: CallRow | undefined } = { done: false, value: undefined };
+  /** All, in no order that would mean anything. */
+  *[Symbol.iterator](): Generator<CallRow, void, undefined> {
+    yield* this.#begun();
+    yield* this.#waiting;
+  }
+
+  /** All, oldest first. */
+  all(): CallRow[] {
+    return [...this].sort(byOrder);
+  }
+
+  /** The oldest that have begun and the oldest that wait, so many of each at most: a queue of 100,000 is not walked to its end. */
+  oldest(most: number): { readonly begun: CallRow[]; readonly waiting: CallRow[] } {
     return {
-      next: () => {
-        row = isFirst ? first : (row?.newer ?? null);
-        isFirst = false;
-        step.done = row === null;
-        step.value = row ?? undefined;
-        return step as IteratorResult<CallRow, void>;
-      },
+      begun: [...this.#begun()].sort(byOrder).slice(0, most),
+      waiting: [...this.#waiting.first(most)].sort(byOrder).slice(0, most),
     };
   }
+
+  *#begun(): Generator<CallRow, void, undefined> {
+    for (let row = this.#first; row !== null; row = row.run?.after ?? null) yield row;
+  }
+}
+
+function byOrder(one: CallRow, other: CallRow): number {
+  return one.order - other.order;
 }

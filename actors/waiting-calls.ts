@@ -70,6 +70,12 @@ export class WaitingCalls {
     yield* this.#outside;
   }
 
+  /** So many of each caller at most, the first to come; among them are the first of all. */
+  *first(perCaller: number): Generator<CallRow, void, undefined> {
+    yield* this.#queue.first(perCaller);
+    yield* this.#outside.first(perCaller);
+  }
+
   write(): WrittenWaiting {
     return { queue: this.#queue.write(), outside: this.#outside.write() };
   }

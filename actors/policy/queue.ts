@@ -115,10 +115,19 @@ export class FairQueue<T extends QueueEntry<T>> {
   }
 
   /** All entries, by priority and then by caller; not the order of service between callers. */
-  *[Symbol.iterator](): Generator<T, void, undefined> {
+  [Symbol.iterator](): Generator<T, void, undefined> {
+    return this.first(Number.POSITIVE_INFINITY);
+  }
+
+  /** The first entries of each caller in each lane, so many at most; in the order of {@link Symbol.iterator}. */
+  *first(perCaller: number): Generator<T, void, undefined> {
     for (const lane of this.#lanes) {
       for (const { head } of linesOf(lane)) {
-        for (let entry: T | null = head; entry !== null; entry = entry.next) yield entry;
+        let count = 0;
+        for (let entry: T | null = head; entry !== null && count < perCaller; entry = entry.next) {
+          yield entry;
+          count += 1;
+        }
       }
     }
   }

@@ -1,4 +1,4 @@
-import { callState, isRunning } from '../../../actors/call.ts';
+import { callState } from '../../../actors/call.ts';
 import type { CallRow } from '../../../actors/call-row.ts';
 import type { CallView } from '../../../schemas/state.ts';
 import type { LiveModel } from '../model/live-model.ts';
@@ -10,19 +10,10 @@ import type { ApiCalling } from './api-calling.ts';
  * @param limit - How many at most. Places in the queue are counted among as many waiting calls.
  */
 export function viewCalls(live: LiveModel, limit: number): CallView[] {
-  const { running, waiting, outside } = live.view();
-  const begun: CallRow[] = [];
-  const pending: CallRow[] = [];
-  for (const row of live.rows()) {
-    if (isRunning(row.state)) {
-      if (begun.length < limit) begun.push(row);
-    } else if (pending.length < limit) pending.push(row);
-    // A queue of 100,000 is not walked to its end.
-    if (begun.length >= Math.min(running, limit) && pending.length >= Math.min(waiting + outside, limit)) break;
-  }
-  const turn = [...pending].sort((one, other) => other.priority - one.priority);
+  const { begun, waiting } = live.actor.dispatcher.oldest(limit);
+  const turn = [...waiting].sort((one, other) => other.priority - one.priority);
   const positions = new Map(turn.map((row, index) => [row, index + 1]));
-  return [...begun, ...pending].slice(0, limit).map((row) => viewOf(row, positions.get(row)));
+  return [...begun, ...waiting].slice(0, limit).map((row) => viewOf(row, positions.get(row)));
 }
 
 function viewOf(row: CallRow, position: number | undefined): CallView {

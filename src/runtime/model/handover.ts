@@ -53,7 +53,7 @@ function until(model: LiveModel, condition: (view: DispatcherView) => boolean): 
 
 function stopRunning(model: LiveModel): void {
   const failure = failureOf('closed', 'The model is closed before the call has ended', {});
-  for (const row of [...model.rows()]) {
+  for (const row of model.rows()) {
     if (isRunning(row.state)) model.actor.send({ type: 'call.end', row, failure });
   }
 }

@@ -70,7 +70,7 @@ export class LastingActor {
   #fail(error: unknown): void {
     const { journal, clock, abort } = this.#init;
     const dead = this.#current;
-    const rows = [...dead.dispatcher.rows()];
+    const rows = dead.dispatcher.rows();
     const good = this.#restarts.next(dead, journal.entries(), clock.now());
     if (good !== null) this.#goOn(dead, good);
     for (const row of rows) abort(row.handle as ApiCalling, row, error);

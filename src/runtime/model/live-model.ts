@@ -164,7 +164,7 @@ export class LiveModel implements CallOwner {
   }
 
   /** Its calls that have not ended, oldest first. */
-  rows(): Iterable<CallRow> {
+  rows(): CallRow[] {
     return this.actor.dispatcher.rows();
   }
 
@@ -264,10 +264,7 @@ export class LiveModel implements CallOwner {
   findCall(callId: string): ApiCalling | undefined {
     const named = this.#named.get(callId);
     if (named !== undefined) return named;
-    for (const row of this.actor.dispatcher.rows()) {
-      if (row.id === callId) return row.handle as ApiCalling;
-    }
-    return undefined;
+    return this.actor.dispatcher.find(callId)?.handle as ApiCalling | undefined;
   }
 
   /** Everything of the actor and its calls as plain data. Shares payloads with the calls: to be copied or turned into a text at once. */

@@ -116,7 +116,7 @@ export class ModelJournal {
         const { regions, dispatcher } = actor();
         const { limits } = dispatcher;
         const state = writeActor(regions.life, dispatcher);
-        return { modelId, limits, resilience, state, rows: [...dispatcher.rows()] };
+        return { modelId, limits, resilience, state, rows: dispatcher.rows() };
       },
       requestOf: requests ? requestOf : undefined,
     });

@@ -60,8 +60,16 @@ export class IModelError extends Error {
 /** The failure inside whatever was thrown; what is not ours becomes `internal`, with its message. */
 export function toFailure(thrown: unknown): Failure {
   if (IModelError.is(thrown)) return thrown.failure;
-  const message = thrown instanceof Error ? thrown.message : String(thrown);
-  return failureOf('internal', message, {});
+  return failureOf('internal', wordsOf(thrown), {});
+}
+
+/** Never throws: there are objects that have no text, and whoever asks is already handling a failure. */
+function wordsOf(thrown: unknown): string {
+  try {
+    return String(thrown instanceof Error ? thrown.message : thrown);
+  } catch {
+    return Object.prototype.toString.call(thrown);
+  }
 }
 
 /** Writes a value into an error message: short, quoted, with its type. */

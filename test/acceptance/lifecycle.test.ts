@@ -48,6 +48,26 @@ describe('the life of a call', () => {
     });
     expect(broken).toMatchObject({ status: 'failed', failure: { code: 'internal', message: 'out of range' } });
     expect((broken as { error: IModelError }).error.cause).toBeInstanceOf(RangeError);
+    expect((broken as { toDict(): { execution: unknown } }).toDict().execution).toEqual({
+      status: 'failed',
+      duration: 0.1,
+      response: null,
+      error: { error: 'RangeError', message: 'out of range' },
+      retryable: false,
+    });
+  });
+
+  it.each([
+    ['a text', 'just a text', 'just a text'],
+    ['an object', { secret: 'sk-of-case-22' }, '[object Object]'],
+    ['an object without a text', Object.create(null), '[object Object]'],
+    ['an object whose text throws', { toString: 5 }, '[object Object]'],
+  ])('22. given the core throws %s, then the call fails and says so', async (_name, thrown, message) => {
+    const { model } = timedModel();
+    const call = await model.invoke({ thrown });
+    expect(call).toMatchObject({ status: 'failed', failure: { code: 'internal', message }, duration: 0 });
+    expect(call.toDict().execution.error).toEqual({ error: 'IModelError', message });
+    expect(model.state.running).toBe(0);
   });
 
   it('23. given a finished call run again, then no second request, duration unchanged', async () => {
@@ -58,7 +78,21 @@ describe('the life of a call', () => {
     expect(await first).toBe(call);
     await clock.advance(5_000);
     expect(await model.invoke(call)).toBe(call);
-    expect(call.duration).toBe(0.1);
+    expect([call.status, call.duration]).toEqual(['completed', 0.1]);
+    expect(endpoint.starts).toHaveLength(1);
+  });
+
+  it('23. given a failed call run again, then no second request, duration and error unchanged', async () => {
+    const { model, endpoint, clock } = timedModel();
+    const call = model.createApiCalling({ takesMs: 100, failure: failureOf('unavailable', 'down', {}) });
+    const first = model.invoke(call);
+    await clock.advance(100);
+    await first;
+    const dump = call.toDict();
+    await clock.advance(5_000);
+    expect(await model.invoke(call)).toBe(call);
+    expect(call.toDict()).toEqual(dump);
+    expect(dump.execution).toMatchObject({ status: 'failed', duration: 0.1 });
     expect(endpoint.starts).toHaveLength(1);
   });
 
@@ -76,7 +110,8 @@ describe('the life of a call', () => {
     const call = model.createApiCalling({ takesMs: 100 });
     const both = [model.invoke(call), model.invoke(call)];
     await clock.advance(100);
-    expect(await Promise.all(both)).toEqual([call, call]);
+    for (const ended of await Promise.all(both)) expect(ended).toBe(call);
+    expect(call.status).toBe('completed');
     expect(endpoint.starts).toHaveLength(1);
   });
 
@@ -96,6 +131,19 @@ describe('the life of a call', () => {
       ['failed', 0.1, null, 'down'],
       ['failed', 0.1, null, 'down'],
     ]);
+  });
+
+  it('26. given a synchronous subscriber to a completion, then response, usage and duration are already set', async () => {
+    const { model, clock } = timedModel();
+    const seen: unknown[] = [];
+    const call = model.createApiCalling({ takesMs: 100, response: 'all of it', usedTokens: 7 });
+    call.onEnd(({ status, duration, response, usage, timing }) => {
+      seen.push([status, duration, response, usage?.totalTokens, timing.endedAt]);
+    });
+    const ended = model.invoke(call);
+    await clock.advance(100);
+    await ended;
+    expect(seen).toEqual([['completed', 0.1, 'all of it', 7, 100]]);
   });
 
   it('27. given a waiter attached after completion, then it resolves at once', async () => {
@@ -126,6 +174,7 @@ describe('the life of a call', () => {
     expect(Object.keys(dump)).toEqual(['id', 'created_at', 'metadata', 'execution', 'payload']);
     expect(Object.keys(dump.execution)).toEqual(['status', 'duration', 'response', 'error', 'retryable']);
     expect(dump.payload).toEqual({ model: 'm', messages: [{ role: 'user', content: 'hi' }] });
+    expect(dump.metadata.lion_class).toBe('imodel.ApiCalling');
     expect(JSON.stringify(dump)).not.toMatch(/case-28|authorization|x-team/i);
   });
 
@@ -143,6 +192,27 @@ describe('the life of a call', () => {
     });
   });
 
+  const revoked = Proxy.revocable({}, {});
+  revoked.revoke();
+  const throwing = {
+    get trap(): never {
+      throw new Error('do not look');
+    },
+  };
+  it.each([
+    ['a function', () => 1],
+    ['a big integer', 10n],
+    ['an object whose getter throws', throwing],
+    ['a map with a key that has no text', new Map([[Object.create(null), 1]])],
+    ['a proxy that was revoked', revoked.proxy],
+  ])('29. given a response that is %s, then the dump holds the marker and does not throw', async (...[, response]) => {
+    const { model } = timedModel();
+    const call = await model.invoke({ response });
+    expect(call.status).toBe('completed');
+    expect(call.toDict().execution.response).toBe('<unserializable>');
+    expect(JSON.parse(JSON.stringify(call.toDict()))).toEqual(call.toDict());
+  });
+
   it('30. given two errors added, then a group of two; after 150 additions, 100', () => {
     const { model } = timedModel();
     const call = model.createApiCalling({});
@@ -156,6 +226,7 @@ describe('the life of a call', () => {
     });
     for (let n = 0; n < 150; n += 1) call.addError(new Error(String(n)));
     expect((call.error as AggregateError).errors).toHaveLength(100);
+    expect(call.toDict().execution.error).toMatchObject({ message: '100 errors', exceptions: { length: 100 } });
     expect(call.status).toBe('pending');
   });
 
@@ -170,8 +241,25 @@ describe('the life of a call', () => {
     expect(() => completed.assertCompleted()).not.toThrow();
   });
 
-  it('32. given asFreshEvent, then new id, pending, metadata.original set, same endpoint object', async () => {
-    const { model, endpoint } = timedModel();
+  it('31. given a call that failed with a response, then assertCompleted throws without the response in the text', async () => {
+    const { model } = timedModel({
+      exitHook: true,
+      hookRegistry: { post_invocation: () => Promise.reject(new Error('spoiled')) },
+    });
+    const call = await model.invoke({ response: 'secret answer' });
+    expect([call.status, call.response]).toEqual(['failed', 'secret answer']);
+    expect(() => call.assertCompleted()).toThrow(/"status":"failed".*spoiled/);
+    expect(() => call.assertCompleted()).not.toThrow(/secret answer|response/);
+  });
+
+  it('32. given asFreshEvent, then new id, pending, metadata.original set, same endpoint object, hooks attached', async () => {
+    const hooked: string[] = [];
+    const { model, endpoint } = timedModel({
+      hookRegistry: {
+        pre_invocation: (asked) => void hooked.push(`pre ${asked.id}`),
+        post_invocation: (answered) => void hooked.push(`post ${answered.id}`),
+      },
+    });
     const call = await model.invoke({ name: 'again', response: { nested: [1] } });
     call.metadata.note = { by: 'me' };
     const fresh = call.asFreshEvent();
@@ -182,15 +270,19 @@ describe('the life of a call', () => {
     expect(call.asFreshEvent(true).metadata).toMatchObject({ note: { by: 'me' }, original: { id: call.id } });
     expect(await model.invoke(fresh)).toMatchObject({ status: 'completed' });
     expect(endpoint.names).toEqual(['again', 'again']);
+    expect(hooked).toEqual([`pre ${call.id}`, `post ${call.id}`, `pre ${fresh.id}`, `post ${fresh.id}`]);
   });
 
   it('33. given status completed, when anything would end it otherwise, then it stays completed', async () => {
-    const { model } = timedModel();
+    const { model, clock } = timedModel();
     const controller = new AbortController();
     const call = await model.invoke({ response: 'kept' }, { signal: controller.signal, timeoutMs: 1_000 });
     const dump = call.toDict();
     call.cancel('too late');
+    call.fail(new Error('too late'));
     controller.abort();
+    await clock.advance(10_000);
+    expect(Reflect.set(call, 'status', 'failed')).toBe(false);
     await model.close();
     expect(call.toDict()).toEqual(dump);
     expect(call).toMatchObject({ status: 'completed', failure: null, error: null, response: 'kept' });

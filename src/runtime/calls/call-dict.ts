@@ -26,7 +26,7 @@ export function writeCallDict(call: ApiCalling, metadata: Record<string, unknown
     id: call.id,
     created_at: call.createdAt,
     metadata: writeMetadata(call, metadata),
-    execution: { ...writeExecution(call), response: writeValue(call.response) },
+    execution: writeExecution(call, writeValue(call.response)),
     payload: writeValue(call.payload) as Record<string, unknown>,
   };
 }
@@ -43,15 +43,14 @@ export function writeWireCall(call: ApiCalling, metadata: Record<string, unknown
     created_at: call.createdAt,
     metadata: writeMetadata(call, metadata),
     // The bus writes the response; on the memory bus it is passed by reference, as everything is.
-    execution: writeExecution(call),
+    execution: writeExecution(call, bytesToWire(call.response)),
     ...viewToWire(view),
     failure: call.failure,
   };
 }
 
-function writeExecution(call: ApiCalling): WireCall['execution'] {
+function writeExecution(call: ApiCalling, response: unknown): WireCall['execution'] {
   const { status, duration, error, failure } = call;
-  const response = bytesToWire(call.response);
   return { status, duration, response, error: writeError(error), retryable: failure?.retryable ?? null };
 }
 

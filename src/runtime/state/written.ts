@@ -1,5 +1,6 @@
 import { writeBytes } from '../../../schemas/bytes.ts';
 import type { WrittenError } from '../../../schemas/call.ts';
+import { IModelError } from '../../errors.ts';
 
 /** How deep nested errors and values are written; deeper ones are cut off. */
 const maxDepth = 100;
@@ -14,7 +15,10 @@ const unwritable = '<unserializable>';
 export function writeValue(value: unknown): unknown {
   try {
     // Most values are plain; one pass through JSON proves it and copies deeply.
-    const text = JSON.stringify(value, (_key, inner) => (isPlain(inner) ? inner : raise()));
+    const text = JSON.stringify(value, function (this: Record<string, unknown>, key, inner) {
+      // `inner` is what a `toJSON` made of it, and a buffer's makes a list of numbers.
+      return isPlain(inner) && !(this[key] instanceof Uint8Array) ? inner : raise();
+    });
     return text === undefined ? (value === undefined ? null : unwritable) : JSON.parse(text);
   } catch {
     return writeOddValue(value, [], 0);
@@ -30,11 +34,19 @@ function writeErrorAt(error: unknown, above: readonly unknown[], depth: number):
   if (typeof error === 'string') return error;
   if (above.includes(error)) return { error: 'Cycle', message: 'this error holds itself' };
   if (depth >= maxDepth) return { error: 'TooDeep', message: `nested more than ${maxDepth} levels` };
-  if (!(error instanceof Error)) return { error: typeof error, message: String(writeValue(error)) };
-  const written = { error: error.name, message: error.message };
+  if (!(error instanceof Error)) return { error: typeof error, message: textOf(error) };
+  // What is not ours goes by its own class: the one around it says no more than that somebody threw.
+  const thrown = IModelError.is(error) && error.code === 'internal' ? error.cause : null;
+  const { name } = thrown instanceof Error ? thrown : error;
+  const written = { error: name, message: error.message };
   if (!(error instanceof AggregateError)) return written;
   const inside = [...above, error];
   return { ...written, exceptions: error.errors.map((inner: unknown) => writeErrorAt(inner, inside, depth + 1)) };
+}
+
+/** Of an object only what it is: it may hold a key. */
+function textOf(thrown: unknown): string {
+  return typeof thrown === 'object' ? Object.prototype.toString.call(thrown) : String(writeValue(thrown));
 }
 
 function isPlain(value: unknown): boolean {
@@ -61,19 +73,19 @@ function writeOddValue(value: unknown, above: readonly unknown[], depth: number)
   if (typeof value !== 'object' || value === null) return isPlain(value) ? value : unwritable;
   if (above.includes(value) || depth >= maxDepth) return unwritable;
   const inside = [...above, value];
-  const inner = (item: unknown) => writeOddValue(item, inside, depth + 1);
+  try {
+    return writeOddObject(value, (item) => writeOddValue(item, inside, depth + 1));
+  } catch {
+    // A getter, an iterator or a proxy that throws as soon as somebody looks.
+    return unwritable;
+  }
+}
+
+function writeOddObject(value: object, inner: (item: unknown) => unknown): unknown {
   if (Array.isArray(value)) return value.map(inner);
   if (value instanceof Uint8Array) return writeBytes(value);
   if (value instanceof Date) return Number.isNaN(value.getTime()) ? unwritable : value.toISOString();
   if (value instanceof Set) return [...value].map(inner);
-  const entries = value instanceof Map ? [...value].map(([key, item]) => [String(key), item]) : ownEntries(value);
-  return entries === null ? unwritable : Object.fromEntries(entries.map(([key, item]) => [key, inner(item)]));
-}
-
-function ownEntries(value: object): [string, unknown][] | null {
-  try {
-    return Object.entries(value);
-  } catch {
-    return null;
-  }
+  const entries = value instanceof Map ? [...value].map(([key, item]) => [String(key), item]) : Object.entries(value);
+  return Object.fromEntries(entries.map(([key, item]) => [key, inner(item)]));
 }

@@ -1,5 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import { IModelError } from '../../../src/errors.ts';
 import { writeError, writeValue } from '../../../src/runtime/state/written.ts';
 
 describe('writeValue', () => {
@@ -30,6 +31,9 @@ describe('writeValue', () => {
     ['a number that is none', Number.NaN, '<unserializable>'],
     ['a date', new Date(0), '1970-01-01T00:00:00.000Z'],
     ['a map', new Map([['a', 1]]), { a: 1 }],
+    ['bytes', new Uint8Array([1, 2]), { base64: 'AQI=' }],
+    ['a buffer', Buffer.from([1, 2]), { base64: 'AQI=' }],
+    ['a map with a key that has no text', new Map([[Object.create(null), 1]]), '<unserializable>'],
     ['a set', new Set([1, 2n]), [1, '<unserializable>']],
     ['an object of a class', Object.assign(Object.create({ inherited: 1 }), { own: 2 }), { own: 2 }],
   ])('writes %s', (_name, value, expected) => {
@@ -65,6 +69,12 @@ describe('writeError', () => {
     ['nothing', null, null],
     ['a text', 'as it is', 'as it is'],
     ['an error', new TypeError('wrong'), { error: 'TypeError', message: 'wrong' }],
+    [
+      'an error that is not ours',
+      IModelError.of('internal', 'm', {}, { cause: new URIError() }),
+      { error: 'URIError', message: 'm' },
+    ],
+    ['an object without a text', Object.create(null), { error: 'object', message: '[object Object]' }],
     ['what is no error', { code: 5 }, { error: 'object', message: '[object Object]' }],
   ])('writes %s', (_name, error, expected) => {
     expect(writeError(error)).toEqual(expected);

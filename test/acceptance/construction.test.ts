@@ -1,5 +1,5 @@
-import { describe, expect, it } from 'vitest';
-import { type IModelError, type IModelOptions, iModel } from '../../src/index.ts';
+import { describe, expect, it, vi } from 'vitest';
+import { type IModelError, type IModelOptions, iModel, listEndpoints } from '../../src/index.ts';
 import { startUpstream } from '../../src/testing/upstream.ts';
 import { VirtualClock } from '../../src/testing/virtual-clock.ts';
 import { rejection, TimedEndpoint } from './timed-endpoint.ts';
@@ -50,12 +50,13 @@ describe('construction', () => {
   });
 
   it('8. given provider="OpenAI", then the openai chat endpoint with its base URL', () => {
-    const { config } = new iModel({ provider: ' OpenAI ', model: 'gpt-4o' }).endpoint;
-    expect(config).toMatchObject({
-      provider: 'openai',
-      baseUrl: 'https://api.openai.com/v1',
-      endpoint: 'chat/completions',
-    });
+    for (const provider of ['OpenAI', ' OpenAI ']) {
+      expect(new iModel({ provider, model: 'gpt-4o' }).endpoint.config).toMatchObject({
+        provider: 'openai',
+        baseUrl: 'https://api.openai.com/v1',
+        endpoint: 'chat/completions',
+      });
+    }
   });
 
   it('9. given provider="claude", then config.provider is claude_code and is_cli is true', () => {
@@ -67,12 +68,19 @@ describe('construction', () => {
   it('10. given provider="openai", endpoint="nope", then a config error listing endpoints', () => {
     const error = refusal({ provider: 'openai', endpoint: 'nope' });
     expect(error.failure).toMatchObject({ code: 'config', field: 'endpoint' });
-    expect(error.message).toMatch(/nope.*chat\/completions/);
+    expect(error.message).toContain('nope');
+    const names = listEndpoints({ provider: 'openai', env: {} }).map(({ endpoint }) => endpoint);
+    expect(names).toContain('chat/completions');
+    for (const name of names) expect(error.message).toContain(name);
   });
 
   it('11. given a CLI provider and no limits, then queue capacity 10, concurrency 3; API: 100 and none', () => {
-    const cli = new iModel({ provider: 'claude_code' }).state;
-    expect([cli.queue.capacity, cli.concurrency_limit]).toEqual([10, 3]);
+    for (const provider of ['claude_code', 'codex', 'gemini_code', 'pi']) {
+      const cli = new iModel({ provider }).state;
+      expect([cli.queue.capacity, cli.concurrency_limit]).toEqual([10, 3]);
+    }
+    const ag2 = new iModel({ provider: 'ag2' }).state;
+    expect([ag2.queue.capacity, ag2.concurrency_limit]).toEqual([3, 1]);
     const api = new iModel({ model: 'openai/gpt-4o' }).state;
     expect([api.queue.capacity, api.concurrency_limit]).toEqual([100, null]);
     expect(api.budget).toMatchObject({ window_ms: 60_000, requests: { limit: null }, tokens: { limit: null } });
@@ -163,6 +171,18 @@ describe('construction', () => {
       'Bearer sk-later',
       'Bearer sk-rotated',
     ]);
+  });
+
+  it('17. given the variable of the process set after construction, when invoked, then it is used', async () => {
+    await using upstream = await startUpstream((_request, reply) => reply.json({ choices: [] }));
+    await using model = new iModel({ provider: 'host-of-case-17', model: 'm', baseUrl: upstream.url });
+    vi.stubEnv('HOST_OF_CASE_17_API_KEY', 'sk-of-the-process');
+    try {
+      expect(await model.invoke({ messages })).toMatchObject({ status: 'completed' });
+    } finally {
+      vi.unstubAllEnvs();
+    }
+    expect(upstream.requests.map(({ headers }) => headers.authorization)).toEqual(['Bearer sk-of-the-process']);
   });
 
   it('18. given GOOGLE_API_KEY or GEMINI_API_KEY, then gemini authenticates; the first wins', async () => {

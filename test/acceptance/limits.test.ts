@@ -16,13 +16,15 @@ describe('queue and limits', () => {
     await timed.until(10);
     expect(timed.endpoint.names).toEqual(['1', '2', '3', '4', '5']);
     expect(timed.endpoint.startSeconds).toEqual([0, 0, 1, 1, 2]);
+    for (const call of await Promise.all(timed.outcomes)) expect(call).toMatchObject({ status: 'completed' });
     expect(timed.clock.timers).toBe(0);
   });
 
   it('36. given two calls at 0.90 and two at 1.05, then starts 0.90, 0.90, 1.90, 1.90', async () => {
     const timed = timedModel({ limitRequests: 2, interval: 1 });
-    for (const seconds of [0.9, 0.9, 1.05, 1.05]) timed.at(seconds);
+    for (const [index, seconds] of [0.9, 0.9, 1.05, 1.05].entries()) timed.at(seconds, { name: String(index + 1) });
     await timed.until(5);
+    expect(timed.endpoint.names).toEqual(['1', '2', '3', '4']);
     expect(timed.endpoint.startSeconds).toEqual([0.9, 0.9, 1.9, 1.9]);
   });
 

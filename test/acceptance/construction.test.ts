@@ -110,6 +110,8 @@ describe('construction', () => {
     const id = '6f1c2f0e-3a6b-4a55-9d0f-0c1f0a5f9b11';
     expect(new iModel({ model: 'openai/gpt-4o', id }).id).toBe(id);
     expect(new iModel({ model: 'openai/gpt-4o' }).id).toMatch(/^[0-9a-f-]{36}$/);
+    // The reference takes nothing but UUIDs; here an id is a token of the bus, so that people can give names.
+    expect(new iModel({ model: 'openai/gpt-4o', id: 'nope' }).id).toBe('nope');
     const error = refusal({ model: 'openai/gpt-4o', id: 'no.pe' });
     expect(error.failure).toMatchObject({ code: 'config', field: 'id' });
     expect(error.message).toContain('no.pe');

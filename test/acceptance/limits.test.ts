@@ -33,7 +33,7 @@ describe('queue and limits', () => {
     submit(timed, 2);
     await timed.until(60);
     expect(timed.endpoint.startSeconds).toEqual([0, 60]);
-    expect(await timed.outcomes[1]).toMatchObject({ status: 'completed' });
+    expect(await Promise.all(timed.outcomes)).toMatchObject([{ status: 'completed' }, { status: 'completed' }]);
   });
 
   it('39. given limit 3 per 0.1 s and 8 calls, then all 8 complete, 8 requests', async () => {
@@ -54,22 +54,31 @@ describe('queue and limits', () => {
     expect(timed.model.state.counters.completed).toBe(251);
   });
 
-  it('41. given 150 quick calls at once, then all complete without waiting for a cycle', async () => {
-    const timed = timedModel({ limitRequests: 1_000 });
+  it.each([
+    ['and no limits', {}],
+    ['and a limit they keep to', { limitRequests: 1_000 }],
+  ])('41. given 150 quick calls at once %s, then all complete without waiting for a cycle', async (_name, options) => {
+    const timed = timedModel(options);
     submit(timed, 150);
     await Promise.all(timed.outcomes);
     expect(timed.clock.now()).toBe(0);
     expect(timed.endpoint.starts).toHaveLength(150);
+    expect(timed.model.state.counters.completed).toBe(150);
   });
 
   it('42. given queue_capacity=2 and concurrency 1, when five are submitted, then at most two wait in the queue and further producers wait', async () => {
     const timed = timedModel({ queueCapacity: 2, concurrencyLimit: 1 });
+    let mostWaiting = 0;
+    timed.model.observe(() => {
+      mostWaiting = Math.max(mostWaiting, timed.model.state.queue.waiting);
+    });
     submit(timed, 5, 1_000);
     expect(timed.model.state).toMatchObject({ running: 1, queue: { waiting: 2, outside: 2, capacity: 2 } });
     await timed.until(5);
     expect(timed.endpoint.names).toEqual(['1', '2', '3', '4', '5']);
     expect(timed.endpoint.startSeconds).toEqual([0, 1, 2, 3, 4]);
     expect(timed.model.state.counters.completed).toBe(5);
+    expect(mostWaiting).toBe(2);
   });
 
   it('42. given queue_capacity=2, concurrency 1 and on_full=reject, then those beyond get QueueFull', async () => {
@@ -80,17 +89,22 @@ describe('queue and limits', () => {
       expect(error.failure).toMatchObject({ code: 'queue_full', capacity: 2, retryable: true });
       expect(error.call).toMatchObject({ status: 'skipped', duration: null });
     }
+    expect(timed.clock.now()).toBe(0);
     await timed.until(5);
     expect(timed.endpoint.names).toEqual(['1', '2', '3']);
+    expect(timed.model.state.counters).toMatchObject({ completed: 3, skipped: 2 });
   });
 
   it('43. given concurrency_limit=2 and five calls of 0.2, then starts 0,0,0.2,0.2,0.4 and three are pending at 0.1', async () => {
     const timed = timedModel({ concurrencyLimit: 2 });
-    submit(timed, 5, 200);
+    const calls = Array.from({ length: 5 }, () => timed.model.createApiCalling({ takesMs: 200 }));
+    const outcomes = calls.map((call) => timed.model.invoke(call));
     await timed.until(0.1);
+    expect(calls.map(({ status }) => status)).toEqual(['processing', 'processing', 'pending', 'pending', 'pending']);
     expect(timed.model.state).toMatchObject({ running: 2, queue: { waiting: 3 }, blocked: 'concurrency' });
-    await timed.until(1);
+    await timed.until(0.6);
     expect(timed.endpoint.startSeconds).toEqual([0, 0, 0.2, 0.2, 0.4]);
+    expect((await Promise.all(outcomes)).map(({ status }) => status)).toEqual(Array(5).fill('completed'));
   });
 
   it('44. given concurrency 1, 2 per 1 s, 0.4 s calls, then starts 0, 0.4, 1.0, 1.4, 2.0', async () => {
@@ -119,19 +133,39 @@ describe('token limits', () => {
     expect(error.failure).toMatchObject({ code: 'estimate_too_large', tokens: 21, limit: 20, retryable: false });
     expect(error.message).toContain('21');
     expect(endpoint.starts).toEqual([]);
+    expect(model.state.budget).toMatchObject({ requests: { used: 0 }, tokens: { used: 0 } });
     expect([clock.now(), clock.timers]).toEqual([0, 0]);
+  });
+
+  it('46. given an estimate above limit_tokens and others that wait, then it is refused at once and not in its turn', async () => {
+    const timed = timedModel({ limitTokens: 20, interval: 1, queueCapacity: 1 });
+    for (const name of ['first', 'waits', 'outside']) timed.at(0, { name, tokens: 20 });
+    expect((await rejection(timed.model.invoke({ tokens: 21 }))).code).toBe('estimate_too_large');
+    expect(timed.clock.now()).toBe(0);
+    await timed.until(5);
+    expect(timed.endpoint.names).toEqual(['first', 'waits', 'outside']);
   });
 
   it('47. given a token refusal, then no request unit is consumed', async () => {
     const timed = timedModel({ limitRequests: 2, limitTokens: 20, interval: 1 });
+    const controller = new AbortController();
     timed.at(0, { tokens: 10 });
-    timed.at(0, { tokens: 16 });
+    const refused = rejection(timed.model.invoke({ tokens: 16 }, { signal: controller.signal }));
     await timed.until(0.5);
     expect(timed.model.state.budget).toMatchObject({
       requests: { limit: 2, used: 1, remaining: 1 },
       tokens: { limit: 20, used: 10, remaining: 10 },
     });
     expect(timed.model.state).toMatchObject({ blocked: 'rate', mode: 'throttled' });
+    // The unit that it did not take serves the next at once.
+    timed.at(0.5, { tokens: 10 });
+    controller.abort();
+    await refused;
+    await timed.until(0.5);
+    expect(timed.endpoint.starts.map(({ tokens, at }) => [tokens, at])).toEqual([
+      [10, 0],
+      [10, 500],
+    ]);
   });
 
   it('48. given reported usage double the estimate, then the next admission waits for the true amount', async () => {
@@ -168,6 +202,7 @@ describe('leaving, closing, and what is left behind', () => {
     expect(error.code).toBe('cancelled');
     expect(error.call).toMatchObject({ status: 'cancelled', duration: null });
     expect(timed.model.state.queue).toMatchObject({ waiting: 2, outside: 0 });
+    expect(timed.model.state.budget.requests.used).toBe(1);
     await timed.until(5);
     expect(timed.endpoint.starts.map(({ name, at }) => [name, at])).toEqual([
       ['first', 0],
@@ -184,7 +219,7 @@ describe('leaving, closing, and what is left behind', () => {
       hasClosed = true;
     });
     for (const outcome of timed.outcomes.slice(1)) {
-      expect((await rejection(outcome)).call).toMatchObject({ status: 'aborted' });
+      expect(await rejection(outcome)).toMatchObject({ code: 'closed', call: { status: 'aborted', duration: null } });
     }
     await timed.until(0.299);
     expect([hasClosed, timed.endpoint.closed]).toEqual([false, 0]);
@@ -194,6 +229,7 @@ describe('leaving, closing, and what is left behind', () => {
     expect(error.code).toBe('closed');
     expect(error.call).toMatchObject({ status: 'aborted', duration: 0.3 });
     expect(timed.model.status).toBe('closed');
+    expect(timed.endpoint.starts).toHaveLength(1);
     expect([timed.clock.timers, timed.endpoint.running, timed.endpoint.closed]).toEqual([0, 0, 1]);
   });
 

@@ -78,9 +78,11 @@ describe('streaming', () => {
   it('62. given a stream finished, when invoke follows, then it completes and exactly one request was made for it', async () => {
     await using upstream = await startUpstream(answerWith('hi'));
     await using model = loopbackModel(upstream);
-    await readAll(model.stream({ messages }));
+    const stream = model.stream({ messages });
+    expect(textOf((await readAll(stream)).chunks)).toBe('hi');
     upstream.handle((_request, reply) => reply.json({ choices: [{ message: { content: 'one' } }] }));
     expect(await model.invoke({ messages })).toMatchObject({ status: 'completed', text: 'one' });
+    expect(stream.call.status).toBe('completed');
     expect(upstream.requests.map((request) => request.json().stream)).toEqual([true, undefined]);
     expect(upstream.accepted).toBe(1);
   });
@@ -90,6 +92,7 @@ describe('streaming', () => {
     const reading = readAll(model.stream({ name: 'stream', chunks: ['a', 'b'], takesMs: 1_000 }));
     await clock.advance(1_000);
     expect(await model.invoke({ name: 'invoke' })).toMatchObject({ status: 'completed' });
+    expect(endpoint.running).toBe(1);
     await clock.advance(1_000);
     expect(textOf((await reading).chunks)).toBe('ab');
     expect(endpoint.names).toEqual(['stream', 'invoke']);
@@ -136,6 +139,7 @@ describe('streaming', () => {
     for await (const { type } of stream) {
       if (type === 'text') break;
     }
+    expect(model.state.queue.waiting).toBe(0);
     expect(stream.call).toMatchObject({ status: 'cancelled', failure: { code: 'cancelled' } });
     expect(await next).toMatchObject({ status: 'completed' });
     await (await upstream.request(0)).closed;
@@ -215,12 +219,12 @@ describe('streaming', () => {
 
   it('70. given five streams and concurrency 2, then never more than two at once, all finish', async () => {
     const { model, endpoint, clock } = timedModel({ concurrencyLimit: 2 });
-    const readings = Array.from({ length: 5 }, (_, n) =>
-      readAll(model.stream({ chunks: [String(n), '.'], takesMs: 500 })),
-    );
+    const streams = Array.from({ length: 5 }, (_, n) => model.stream({ chunks: [String(n), '.'], takesMs: 500 }));
+    const readings = streams.map(readAll);
     await clock.advance(3_000);
     const texts = (await Promise.all(readings)).map(({ chunks }) => textOf(chunks));
     expect(texts).toEqual(['0.', '1.', '2.', '3.', '4.']);
+    expect(streams.map(({ call }) => call.status)).toEqual(Array(5).fill('completed'));
     expect(endpoint.mostRunning).toBe(2);
     expect(endpoint.startSeconds).toEqual([0, 0, 1, 1, 2]);
     expect(clock.timers).toBe(0);
@@ -232,6 +236,10 @@ describe('streaming', () => {
     const call = model.createApiCalling({ messages, stream: true });
     expect(await model.invoke(call)).toBe(call);
     expect(call).toMatchObject({ status: 'completed', text: 'together', usage: { totalTokens: 7 } });
+    expect(call.response).toMatchObject({
+      choices: [{ message: { content: 'together' } }],
+      usage: { total_tokens: 7 },
+    });
     expect(upstream.requests.map((request) => request.json().stream)).toEqual([true]);
   });
 });

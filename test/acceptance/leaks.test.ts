@@ -18,6 +18,7 @@ describe('what is left behind', () => {
     model.observe(({ type, call_id: id }) => {
       if (type === 'post_invocation' && id !== undefined) ended.push(id);
     });
+    const held = (ids: readonly string[]): string[] => ids.filter((id) => model.live.findCall(id) !== undefined);
     const ends: Promise<unknown>[] = [];
     const controllers: AbortController[] = [];
     for (let n = 0; n < 1_000; n += 1) {
@@ -47,6 +48,7 @@ describe('what is left behind', () => {
           break;
         case 6: {
           const stream = model.stream({ ...play, chunks: ['a', 'b'] }, options);
+          expect(held([stream.call.id])).toEqual([stream.call.id]);
           ends.push(stream.next().then(() => stream.return()));
           break;
         }
@@ -77,7 +79,7 @@ describe('what is left behind', () => {
     expect([completed > 300, failed, cancelled > 100, aborted > 0, skipped]).toEqual([true, 200, true, true, 100]);
     expect(new Set(ended).size).toBe(1_000);
     expect(ended).toHaveLength(1_000);
-    expect(ended.filter((id) => model.live.findCall(id) !== undefined)).toEqual([]);
+    expect(held(ended)).toEqual([]);
     expect(endpoint.running).toBe(0);
     expect(endpoint.mostRunning).toBe(20);
     expect(clock.timers).toBe(0);

@@ -286,6 +286,20 @@ export const closeOptions = z.strictObject({
 /** See {@link closeOptions}. */
 export type CloseOptions = z.infer<typeof closeOptions>;
 
+/** What {@link closeOptions} is for closing, for a copy. The endpoint is code; whether it is one is for the iModel to see. */
+export const copyOptions = z.strictObject({
+  shareSession: z.boolean('true or false').optional(),
+  endpoint: z.unknown().optional(),
+});
+
+/** What is written of an iModel; each is described where it has its default. */
+export const dictOptions = z.strictObject({
+  includeRequestOptions: z.boolean('true or false').optional(),
+  includeProcessorConfig: z.boolean('true or false').optional(),
+  includeSession: z.boolean('true or false').optional(),
+  state: z.boolean('true or false').optional(),
+});
+
 /** Options of one call, beside its request. */
 export const callOptions = z.strictObject({
   /** Ends the call when it aborts: status `cancelled`. */

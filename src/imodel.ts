@@ -4,6 +4,8 @@ import {
   type CallOptions,
   type CloseOptions,
   closeOptions,
+  copyOptions,
+  dictOptions,
   type ModelOptions,
   modelOptions,
 } from '../schemas/imodel.ts';
@@ -28,6 +30,7 @@ import { LiveModel } from './runtime/model/live-model.ts';
 import { stateOf } from './runtime/model/model-state.ts';
 import { ProviderSession } from './runtime/model/provider-session.ts';
 import { limitsOf, resilienceOf } from './runtime/policies.ts';
+import { refuseNoFunction, refuseStranger } from './runtime/required-methods.ts';
 import { resolveEndpoint, splitOptions } from './runtime/resolve-endpoint.ts';
 import { type ServedModel, serveModel } from './runtime/serving/serve.ts';
 import { makeByRecipe, recipeOf } from './runtime/state/endpoint-recipe.ts';
@@ -151,8 +154,11 @@ export class iModel implements AsyncDisposable {
    * The iModel as plain data: the reference's keys, and beside them `schema_version`, `exit_hook` and, where needed, `options`. A deep copy.
    *
    * Never holds a key or a function; credentials among the headers are `(redacted)`.
+   *
+   * @throws IModelError `config` naming the option that does not fit.
    */
   toDict(options: ToDictOptions = {}): ModelDict {
+    checked(dictOptions, options, 'option', 'config');
     return writeModel(this, this.#settings, options);
   }
 
@@ -172,9 +178,12 @@ export class iModel implements AsyncDisposable {
    * A new iModel with the same configuration and key, and a queue, limits, breaker and id of its own. The hook registry is shared, metadata are
    * copied deeply. A subclass stays one.
    *
-   * @throws IModelError `config` for an iModel on an endpoint of your own, unless another one is given.
+   * @throws IModelError `config` for an iModel on an endpoint of your own, unless another one is given; for an option that does not fit.
    */
-  copy({ shareSession = false, endpoint: given }: CopyOptions = {}): this {
+  copy(options: CopyOptions = {}): this {
+    checked(copyOptions, options, 'option', 'config');
+    const { shareSession = false, endpoint: given } = options;
+    if (given !== undefined) refuseStranger('endpoint', given);
     const recipe = recipeOf(this.endpoint);
     const endpoint = given ?? (recipe === undefined ? undefined : makeByRecipe(recipe));
     if (endpoint === undefined) {
@@ -317,7 +326,8 @@ export class iModel implements AsyncDisposable {
    * @throws IModelError `invalid_request`; `vetoed`, `timed_out` or `cancelled` when the hook refused the call.
    */
   async createEvent(request: Fields = {}, options: Pick<CallOptions, 'callId' | 'signal'> = {}): Promise<ApiCalling> {
-    const call = await createAsked(this, request, options);
+    refuseNoRequest(request);
+    const call = await createAsked(this, request, checkedCallOptions(options));
     this.#live.hooks.attach(call);
     return call;
   }
@@ -355,8 +365,13 @@ export class iModel implements AsyncDisposable {
     this.#live.control({ action: 'resume' });
   }
 
-  /** Hears what happens here, synchronously; returns the way to stop. An observer that throws is not asked again. */
+  /**
+   * Hears what happens here, synchronously; returns the way to stop. An observer that throws is not asked again.
+   *
+   * @throws IModelError `config` for an observer that is no function.
+   */
   observe(observer: (event: ModelEventMessage) => void): () => void {
+    refuseNoFunction('observer', observer);
     return this.#live.events.observe((_type, make) => observer(make()));
   }
 

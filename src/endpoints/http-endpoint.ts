@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { IModelError } from '../errors.ts';
+import { IModelError, printValue } from '../errors.ts';
 import { HttpClient, type HttpClientOptions } from '../http/client.ts';
 import type { BodyReader, Flow, HttpHeaders, HttpResponse } from '../http/exchange.ts';
 import { parseRateLimitHeaders } from '../http/rate-limit-headers.ts';
@@ -348,8 +348,9 @@ export function joinUrl(baseUrl: string, path: string): URL {
 }
 
 function badBaseUrl(expected: string, baseUrl: string): IModelError {
-  const value = baseUrl.replace(/^([a-z][a-z0-9+.-]*:\/\/)?[^/?#]*@/i, '$1(hidden)@').replace(/\?.*$/, '?(hidden)');
-  const message = `Expected \`baseUrl\` to be ${expected}, got \`${value}\``;
+  const shown = baseUrl.replace(/^([a-z][a-z0-9+.-]*:\/\/)?[^/?#]*@/i, '$1(hidden)@').replace(/\?.*$/, '?(hidden)');
+  const value = printValue(shown);
+  const message = `Expected \`baseUrl\` to be ${expected}, got ${value}`;
   return IModelError.of('config', message, { field: 'baseUrl', value });
 }
 

@@ -2,12 +2,13 @@ import { type ModelOptions, modelOptionNames, toSnakeCase } from '../../schemas/
 import type { ModelDictOptions } from '../../schemas/snapshot.ts';
 import type { Endpoint, Fields } from '../endpoints/endpoint.ts';
 import { blamedOn } from '../endpoints/unwritable.ts';
-import { IModelError, printField, printValue } from '../errors.ts';
+import { IModelError, printValue } from '../errors.ts';
 import type { IModelFunctions, IModelOptions } from '../imodel-options.ts';
 import { type CreateEndpointOptions, createEndpoint } from '../providers/create.ts';
 import { inferProvider } from '../providers/infer.ts';
 import { findProvider } from '../providers/match.ts';
 import { RemoteEndpoint } from './remote/remote-endpoint.ts';
+import { refuseNoFunction, refuseStranger } from './required-methods.ts';
 import { makeByRecipe, secretsOf } from './state/endpoint-recipe.ts';
 
 /** Options that hold code instead of data. */
@@ -44,7 +45,8 @@ export function splitOptions(options: IModelOptions): SplitOptions {
   for (const [name, value] of Object.entries(options)) {
     if (value === undefined || (name === 'endpoint' && value === null)) continue;
     if ((functionNames as readonly string[]).includes(name) || (name === 'endpoint' && typeof value === 'object')) {
-      functions[name] = value;
+      // Null stands for nothing; a list of fallbacks says so itself.
+      if (value !== null || name === 'fallbacks') functions[name] = value;
     } else if ((modelOptionNames as readonly string[]).includes(name)) {
       own[name] = value;
     } else {
@@ -52,32 +54,10 @@ export function splitOptions(options: IModelOptions): SplitOptions {
       provider[name] = value;
     }
   }
+  if (functions.streamingProcessFunc !== undefined)
+    refuseNoFunction('streamingProcessFunc', functions.streamingProcessFunc);
   for (const [field, value] of Object.entries(functions)) refuseStranger(field, value);
   return { own, functions, provider };
-}
-
-/** What an option that holds code must be able to do, for those that are handed on as they are. */
-const requiredMethods: Readonly<Record<string, readonly string[]>> = {
-  endpoint: ['prepare', 'estimateTokens', 'run', 'close'],
-  clock: ['now', 'setTimeout', 'clearTimeout'],
-  bus: ['publish', 'subscribe', 'request'],
-  env: [],
-};
-
-function refuseStranger(field: string, value: unknown): void {
-  if (value === null) return;
-  if (field === 'streamingProcessFunc' && typeof value !== 'function') throw stranger(field, 'a function', value);
-  const methods = requiredMethods[field];
-  if (methods === undefined) return;
-  if (typeof value !== 'object') throw stranger(field, 'an object', value);
-  const missing = methods.find((name) => typeof Reflect.get(value, name) !== 'function');
-  if (missing !== undefined) throw stranger(field, `to have a method \`${missing}\``, value);
-}
-
-function stranger(field: string, expected: string, got: unknown): IModelError {
-  const value = printField({ [field]: got }, [field]);
-  const what = expected.startsWith('to ') ? expected : `to be ${expected}`;
-  return IModelError.of('config', `Expected \`${field}\` ${what}, got ${value}`, { field, value });
 }
 
 /** The endpoint that options name, or the one that was handed over. */

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { failure as failureSchema } from '../../schemas/failure.ts';
-import { IModelError, iModel } from '../../src/index.ts';
+import { connect, IModelError, iModel } from '../../src/index.ts';
 import { startUpstream } from '../../src/testing/upstream.ts';
 import { timedModel } from './timed-endpoint.ts';
 
@@ -254,5 +254,60 @@ describe('options of close', () => {
     const drained = model.close({ drain: true });
     await Promise.all([drained, model.close(), expect(call).rejects.toMatchObject({ code: 'closed' })]);
     expect(types.filter((type) => type === 'draining' || type === 'closed')).toEqual(['draining', 'closed']);
+  });
+});
+
+describe('what is handed to the methods of an iModel', () => {
+  const model = () => build(openai);
+
+  it.each([
+    ['copy', (value: unknown) => model().copy(value as never)],
+    ['toDict', (value: unknown) => model().toDict(value as never)],
+    ['fromDict', (value: unknown) => iModel.fromDict(model().toDict(), value as never)],
+  ])('refuses options of %s that are no object', async (_name, act) => {
+    for (const value of [null, 5, 'text']) expect((await refusal(() => act(value))).code).toBe('config');
+  });
+
+  it.each([
+    ['shareSession', 'yes', () => model().copy({ shareSession: 'yes' as never })],
+    ['endpoint', '5', () => model().copy({ endpoint: 5 as never })],
+    ['share', 'true', () => model().copy({ share: true } as never)],
+    ['state', 'yes', () => model().toDict({ state: 'yes' as never })],
+    ['includeState', 'true', () => model().toDict({ includeState: true } as never)],
+    ['observer', 'null', () => model().observe(null as never)],
+    ['bus', '5', () => model().serve(5 as never)],
+    ['bus', 'null', () => connect(null as never)],
+    ['streamingProcessFunc', '5', () => build({ ...openai, streamingProcessFunc: 5 })],
+  ])('names %s and prints %s', async (field, value, act) => {
+    const { failure } = await refusal(act);
+    expect(failure).toMatchObject({ code: 'config', field });
+    expect(failure.message).toContain(`\`${field}\``);
+    expect(failure.message).toContain(value);
+  });
+
+  it('checks the options of createEvent, and its request, as those of invoke', async () => {
+    for (const options of [{ signal: 5 }, { timeoutMs: 5n }, { caller: 5 }, { stranger: 1 }, null]) {
+      expect((await refusal(() => model().createEvent({ messages: [] }, options as never))).code).toBe(
+        'invalid_request',
+      );
+    }
+    expect((await refusal(() => model().createEvent(null as never))).code).toBe('invalid_request');
+  });
+
+  it('takes null for an option that holds code as nothing, and can still be written down', () => {
+    const made = build({
+      ...openai,
+      env: null,
+      clock: null,
+      bus: null,
+      hookRegistry: null,
+      streamingProcessFunc: null,
+    });
+    expect(JSON.stringify(made.toDict())).not.toContain(openai.apiKey);
+  });
+
+  it('prints no more than the beginning of a long base URL', async () => {
+    const { message } = await refusal(() => build({ ...openai, baseUrl: 'x'.repeat(100_000) }));
+    expect(message.length).toBeLessThan(300);
   });
 });

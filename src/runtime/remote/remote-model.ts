@@ -11,6 +11,7 @@ import { checkToken, subjects } from '../../bus/subjects.ts';
 import type { Fields } from '../../endpoints/endpoint.ts';
 import { BusSpan } from '../../telemetry/bus-span.ts';
 import { checkedCallOptions } from '../checked-call-options.ts';
+import { refuseStranger } from '../required-methods.ts';
 import { followPrefix } from './follow-later.ts';
 import { checkedReply } from './read-reply.ts';
 import type { RemoteCall } from './remote-call.ts';
@@ -50,8 +51,11 @@ export interface Connection {
  * const bus = await connectNats({ servers: 'nats://127.0.0.1:4222' });
  * const call = await connect(bus).model('gpt').invoke({ messages });
  * ```
+ *
+ * @throws IModelError `config` for what is no bus.
  */
 export function connect(bus: Bus): Connection {
+  refuseStranger('bus', bus);
   return { model: (id) => new RemoteModel(bus, id) };
 }
 

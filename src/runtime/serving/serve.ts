@@ -16,6 +16,7 @@ import { LateSink } from '../calls/late-sink.ts';
 import { checked } from '../checked.ts';
 import { explain } from '../journal/replay.ts';
 import type { LiveModel } from '../model/live-model.ts';
+import { refuseStranger } from '../required-methods.ts';
 import { announceModel } from './announce.ts';
 import { ServedCalls } from './served-calls.ts';
 import { ServedStreams } from './served-streams.ts';
@@ -54,6 +55,7 @@ export interface ServedModel {
 
 /** Answers the subjects of one iModel; see `iModel.serve`. @internal */
 export function serveModel(model: Servable, bus: Bus): ServedModel {
+  refuseStranger('bus', bus);
   const host = new ModelHost(model, bus);
   return { node: host.node, close: () => host.close(), leave: () => host.leave() };
 }

@@ -52,6 +52,9 @@ const configNames: ReadonlySet<string> = new Set(Object.keys(modelDict.shape.end
  */
 export function readModel(data: unknown, given: FromDictOptions): ReadModel {
   const dict = checkedDict(data);
+  if (typeof given !== 'object' || given === null) {
+    throw IModelError.of('config', `Expected \`given\` to be an object, got ${printValue(given)}`, { field: 'given' });
+  }
   const own = checked(modelDictOptions, dict.options ?? {}, 'dict options', 'config');
   const { processor_config: processor, provider_metadata: metadata } = dict;
   const options: Record<string, unknown> = {

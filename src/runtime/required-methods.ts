@@ -1,0 +1,32 @@
+import { IModelError, printField } from '../errors.ts';
+
+/** What must be able to do what, of all that is handed over as code and used as it is. */
+const requiredMethods = {
+  endpoint: ['prepare', 'estimateTokens', 'run', 'close'],
+  clock: ['now', 'setTimeout', 'clearTimeout'],
+  bus: ['publish', 'subscribe', 'request'],
+  env: [],
+} as const satisfies Readonly<Record<string, readonly string[]>>;
+
+/**
+ * Refuses what cannot be what its name says, before anything is begun with it. What has no required methods passes.
+ *
+ * @throws IModelError `config`, naming the field and the method that is missing.
+ */
+export function refuseStranger(field: string, value: unknown): void {
+  if (!Object.hasOwn(requiredMethods, field)) return;
+  if (typeof value !== 'object' || value === null) throw stranger(field, 'to be an object', value);
+  const methods: readonly string[] = requiredMethods[field as keyof typeof requiredMethods];
+  const missing = methods.find((name) => typeof Reflect.get(value, name) !== 'function');
+  if (missing !== undefined) throw stranger(field, `to have a method \`${missing}\``, value);
+}
+
+/** @throws IModelError `config` for what cannot be called. */
+export function refuseNoFunction(field: string, value: unknown): void {
+  if (typeof value !== 'function') throw stranger(field, 'to be a function', value);
+}
+
+function stranger(field: string, expected: string, got: unknown): IModelError {
+  const value = printField({ [field]: got }, [field]);
+  return IModelError.of('config', `Expected \`${field}\` ${expected}, got ${value}`, { field, value });
+}

@@ -365,11 +365,7 @@ export class iModel implements AsyncDisposable {
     this.#live.control({ action: 'resume' });
   }
 
-  /**
-   * Hears what happens here, synchronously; returns the way to stop. An observer that throws is not asked again.
-   *
-   * @throws IModelError `config` for an observer that is no function.
-   */
+  /** Hears what happens here, synchronously; returns the way to stop. An observer that throws is not asked again. @throws IModelError `config` */
   observe(observer: (event: ModelEventMessage) => void): () => void {
     refuseNoFunction('observer', observer);
     return this.#live.events.observe((_type, make) => observer(make()));

@@ -26,6 +26,13 @@ import { providers } from './index.ts';
  * ```
  */
 export function matchEndpoint(provider: string, endpoint = 'chat', options: EndpointOptions = {}): Endpoint {
+  for (const [field, value] of Object.entries({ provider, endpoint })) {
+    if (typeof value !== 'string')
+      throw config(field, value, `Expected \`${field}\` to be a name, got ${printValue(value)}`);
+  }
+  if (typeof options !== 'object' || options === null) {
+    throw config('options', options, `Expected \`options\` to be an object, got ${printValue(options)}`);
+  }
   const match = findEndpoint(provider, endpoint, options.baseUrl !== undefined);
   return buildEndpoint(match, options);
 }

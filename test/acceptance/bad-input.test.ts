@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { failure as failureSchema } from '../../schemas/failure.ts';
-import { connect, IModelError, iModel } from '../../src/index.ts';
+import { connect, IModelError, iModel, matchEndpoint } from '../../src/index.ts';
 import { startUpstream } from '../../src/testing/upstream.ts';
 import { timedModel } from './timed-endpoint.ts';
 
@@ -278,6 +278,9 @@ describe('what is handed to the methods of an iModel', () => {
     ['bus', '5', () => model().serve(5 as never)],
     ['bus', 'null', () => connect(null as never)],
     ['streamingProcessFunc', '5', () => build({ ...openai, streamingProcessFunc: 5 })],
+    ['provider', 'null', () => matchEndpoint(null as never)],
+    ['endpoint', '5', () => matchEndpoint('openai', 5 as never)],
+    ['options', 'null', () => matchEndpoint('openai', 'chat', null as never)],
   ])('names %s and prints %s', async (field, value, act) => {
     const { failure } = await refusal(act);
     expect(failure).toMatchObject({ code: 'config', field });

@@ -37,7 +37,7 @@ export type OnHookHandler<P extends AskPoint> = (
  *
  * @param point - `pre_event_create`, `pre_invocation`, `post_invocation` or `chunk`.
  * @param handler - Gets the question with the names of the wire, as every program does.
- * @throws IModelError `config` for an unknown point, or a model or name that is no token of a subject.
+ * @throws IModelError `config` for an unknown point, a handler that is no function, or a model or name that is no token of a subject.
  *
  * @example
  * ```ts
@@ -56,6 +56,10 @@ export function onHook<P extends AskPoint>(
     const value = printValue(point);
     const known = Object.keys(hookActions).join(', ');
     throw IModelError.of('config', `Expected \`point\` to be one of ${known}, got ${value}`, { field: 'point', value });
+  }
+  if (typeof handler !== 'function') {
+    const value = printValue(handler);
+    throw IModelError.of('config', `Expected \`handler\` to be a function, got ${value}`, { field: 'handler', value });
   }
   const take = async (message: Message): Promise<void> => {
     let ask: HookAskAt<P> | null = null;

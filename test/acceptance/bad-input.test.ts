@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { failure as failureSchema } from '../../schemas/failure.ts';
-import { connect, IModelError, iModel, matchEndpoint } from '../../src/index.ts';
+import { connect, createMemoryBus, IModelError, iModel, matchEndpoint, onHook } from '../../src/index.ts';
 import { startUpstream } from '../../src/testing/upstream.ts';
 import { timedModel } from './timed-endpoint.ts';
 
@@ -280,6 +280,7 @@ describe('what is handed to the methods of an iModel', () => {
     ['streamingProcessFunc', '5', () => build({ ...openai, streamingProcessFunc: 5 })],
     ['provider', 'null', () => matchEndpoint(null as never)],
     ['endpoint', '5', () => matchEndpoint('openai', 5 as never)],
+    ['handler', '5', () => onHook(createMemoryBus(), 'pre_invocation', 5 as never)],
     ['options', 'null', () => matchEndpoint('openai', 'chat', null as never)],
   ])('names %s and prints %s', async (field, value, act) => {
     const { failure } = await refusal(act);

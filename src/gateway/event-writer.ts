@@ -32,6 +32,8 @@ export class EventWriter {
   readonly #hooks: EventWriterHooks;
   readonly #timer: NodeJS.Timeout;
   #wrote = false;
+  /** Whether the answer is in chunks; it is not for a reader that speaks HTTP/1.0. */
+  #isChunked = false;
   /** Events of this tick. */
   #pending = '';
 
@@ -51,7 +53,7 @@ export class EventWriter {
   write(text: string): boolean {
     const raw = this.#raw;
     if (raw.destroyed) return true;
-    if (!raw.headersSent) raw.writeHead(200, { ...this.#hooks.begin(), ...streamHeaders });
+    if (!raw.headersSent) this.#begin();
     this.#wrote = true;
     if (this.#pending === '') process.nextTick(() => this.#flush());
     this.#pending += text;
@@ -82,8 +84,8 @@ export class EventWriter {
   /** Ends the answer. */
   end(): void {
     this.stop();
-    this.#flush();
-    this.#raw.end();
+    const last = this.#isChunked ? `${this.#take()}0\r\n\r\n` : this.#take();
+    if (!this.#raw.writableEnded) this.#raw.end(last);
   }
 
   /** Says nothing any more: the answer is somebody else's to end. */
@@ -91,11 +93,25 @@ export class EventWriter {
     clearInterval(this.#timer);
   }
 
+  /** Node writes a chunk as four pieces, which costs a quarter more than one: from here on chunks are made here. */
+  #begin(): void {
+    const raw = this.#raw;
+    raw.writeHead(200, { ...this.#hooks.begin(), ...streamHeaders });
+    this.#isChunked = raw.chunkedEncoding;
+    raw.chunkedEncoding = false;
+  }
+
   /** Events are joined here and not by corking the response: under Node 24 one that ends while it is corked loses what it holds. */
   #flush(): void {
+    const text = this.#take();
+    if (text !== '' && !this.#raw.writableEnded) this.#raw.write(text);
+  }
+
+  /** The events of this tick, as they travel. */
+  #take(): string {
     const text = this.#pending;
     this.#pending = '';
-    if (text !== '' && !this.#raw.writableEnded) this.#raw.write(text);
+    return text === '' || !this.#isChunked ? text : `${Buffer.byteLength(text).toString(16)}\r\n${text}\r\n`;
   }
 
   #keepAlive(): void {

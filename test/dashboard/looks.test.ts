@@ -47,6 +47,8 @@ async function withCalls(context: object): Promise<Page> {
   );
   for (const callId of ['a', 'b', 'c', 'd', 'e']) {
     void call('echo', 'word '.repeat(100), { stream: true, callId }).catch(() => {});
+    // One after the other: sent together, any of them may be the fifth, which waits.
+    await page.locator(`tr[data-call=${callId}]`).waitFor();
   }
   await (await call('bad', 'hello', { callId: 'f' })).text();
   await page.locator('tr[data-call=f] .problem:not(:empty)').waitFor();

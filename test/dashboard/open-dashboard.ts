@@ -41,13 +41,23 @@ export async function openDashboard(
     program.child.kill('SIGKILL');
     await program.ended;
   });
+  // An answer that nobody holds is collected, and its connection with it: its call would end before its time.
+  const answers: Response[] = [];
+  onTestFinished(() => {
+    answers.length = 0;
+  });
   const complaints: string[] = [];
   page.on('console', (message) => {
     if (message.type() === 'error' || message.type() === 'warning') complaints.push(message.text());
   });
   page.on('pageerror', (error) => complaints.push(String(error)));
   await page.goto(url);
-  return { page, url, program, complaints, call: (model, text, flags = {}) => callModel(url, model, text, flags) };
+  const call = async (model: string, text: string, flags: CallFlags = {}): Promise<Response> => {
+    const answer = await callModel(url, model, text, flags);
+    answers.push(answer);
+    return answer;
+  };
+  return { page, url, program, complaints, call };
 }
 
 function callModel(url: string, model: string, text: string, flags: CallFlags): Promise<Response> {

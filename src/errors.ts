@@ -63,6 +63,17 @@ export function toFailure(thrown: unknown): Failure {
   return failureOf('internal', wordsOf(thrown), {});
 }
 
+/** What was thrown by code that is not ours; where it cannot even be looked at, as a proxy that was revoked, an error that says so. */
+export function seen(thrown: unknown): unknown {
+  try {
+    // Whoever handles it asks these two first.
+    void (IModelError.is(thrown) || thrown instanceof Error);
+    return thrown;
+  } catch (cause) {
+    return new TypeError('What was thrown cannot be looked at', { cause });
+  }
+}
+
 /** Never throws: there are objects that have no text, and whoever asks is already handling a failure. */
 function wordsOf(thrown: unknown): string {
   try {

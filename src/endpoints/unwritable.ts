@@ -37,10 +37,12 @@ export function blamedOn(
 function unwritableIn(value: unknown, path: readonly string[], above: Set<object>): Found | null {
   if (typeof value === 'bigint') return { path, why: 'a big integer' };
   if (typeof value !== 'object' || value === null || ArrayBuffer.isView(value)) return null;
+  const names = namesIn(value);
+  if (names === null) return { path, why: 'an object that cannot be looked into' };
   if (above.has(value)) return { path, why: 'an object that holds itself' };
   if (path.length >= deepest) return { path, why: `more than ${deepest} levels` };
   above.add(value);
-  for (const name of Object.keys(value)) {
+  for (const name of names) {
     const inner = [...path, name];
     let item: unknown;
     try {
@@ -53,6 +55,15 @@ function unwritableIn(value: unknown, path: readonly string[], above: Set<object
   }
   above.delete(value);
   return null;
+}
+
+/** The names of an object's fields; null for one that throws when asked, as a proxy that was revoked. */
+function namesIn(value: object): string[] | null {
+  try {
+    return Object.keys(value);
+  } catch {
+    return null;
+  }
 }
 
 /** A request that nobody else changes. What cannot be copied, such as functions, is left out, as on its way to the vendor. */

@@ -57,6 +57,9 @@ describe('the life of a call', () => {
     });
   });
 
+  const revoked = Proxy.revocable({}, {});
+  revoked.revoke();
+
   it.each([
     ['a text', 'just a text', 'just a text'],
     ['an object', { secret: 'sk-of-case-22' }, '[object Object]'],
@@ -67,6 +70,22 @@ describe('the life of a call', () => {
     const call = await model.invoke({ thrown });
     expect(call).toMatchObject({ status: 'failed', failure: { code: 'internal', message }, duration: 0 });
     expect(call.toDict().execution.error).toEqual({ error: 'IModelError', message });
+    expect(model.state.running).toBe(0);
+  });
+
+  it('22. given the core throws what cannot be looked at, then the call fails all the same', async () => {
+    const { model, endpoint } = timedModel();
+    endpoint.run = () => Promise.reject(revoked.proxy);
+    const call = await model.invoke({});
+    expect(call.failure).toMatchObject({ code: 'internal', message: 'What was thrown cannot be looked at' });
+    expect(call.toDict().execution.error).toEqual({
+      error: 'TypeError',
+      message: 'What was thrown cannot be looked at',
+    });
+    await expect(model.invoke({ odd: revoked.proxy })).rejects.toMatchObject({
+      code: 'invalid_request',
+      failure: { path: 'odd' },
+    });
     expect(model.state.running).toBe(0);
   });
 
@@ -192,8 +211,6 @@ describe('the life of a call', () => {
     });
   });
 
-  const revoked = Proxy.revocable({}, {});
-  revoked.revoke();
   const throwing = {
     get trap(): never {
       throw new Error('do not look');
@@ -211,6 +228,7 @@ describe('the life of a call', () => {
     expect(call.status).toBe('completed');
     expect(call.toDict().execution.response).toBe('<unserializable>');
     expect(JSON.parse(JSON.stringify(call.toDict()))).toEqual(call.toDict());
+    expect(() => call.toWire()).not.toThrow();
   });
 
   it('30. given two errors added, then a group of two; after 150 additions, 100', () => {

@@ -43,10 +43,19 @@ export function writeWireCall(call: ApiCalling, metadata: Record<string, unknown
     created_at: call.createdAt,
     metadata: writeMetadata(call, metadata),
     // The bus writes the response; on the memory bus it is passed by reference, as everything is.
-    execution: writeExecution(call, bytesToWire(call.response)),
+    execution: writeExecution(call, wireResponse(call.response)),
     ...viewToWire(view),
     failure: call.failure,
   };
+}
+
+/** Never throws: a reader waits for the end of the call, whatever its endpoint has brought. */
+function wireResponse(response: unknown): unknown {
+  try {
+    return bytesToWire(response);
+  } catch {
+    return writeValue(response);
+  }
 }
 
 function writeExecution(call: ApiCalling, response: unknown): WireCall['execution'] {

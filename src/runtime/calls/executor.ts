@@ -6,7 +6,7 @@ import type { Failure } from '../../../schemas/failure.ts';
 import type { CallOutcome } from '../../../schemas/hook.ts';
 import type { Endpoint, EndpointReply, UpstreamNote } from '../../endpoints/endpoint.ts';
 import { blamedOn } from '../../endpoints/unwritable.ts';
-import { IModelError, toFailure } from '../../errors.ts';
+import { IModelError, seen, toFailure } from '../../errors.ts';
 import type { ChunkOutlet } from '../../hooks/chunk-outlet.ts';
 import type { ApiCalling } from './api-calling.ts';
 import type { Caching } from './caching.ts';
@@ -199,7 +199,7 @@ export class Executor implements DispatcherEffects {
     if (call.outlet !== null) reply = passedOn(reply, call, call.outlet);
     const failed = (thrown: unknown): void => {
       call.own?.take();
-      const error = blamedOn(call.payload, thrown);
+      const error = blamedOn(call.payload, seen(thrown));
       entry.error = error;
       const received = IModelError.is(error) ? error.partial : undefined;
       const partial = received === undefined ? undefined : (call.outlet?.amend(received) ?? received);

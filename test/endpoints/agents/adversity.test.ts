@@ -4,9 +4,8 @@ import { expect, test, vi } from 'vitest';
 import { iModel } from '../../../src/imodel.ts';
 import { liveChildren } from '../../../src/process/live.ts';
 import { listProcesses } from '../../../src/process/process-table.ts';
-import { type AgentName, agents, type Bench, benchWithCapture, benchWithScript, leftFolders } from './harness.ts';
+import { type Bench, benchWithCapture, benchWithScript, every, leftFolders } from './harness.ts';
 
-const every = Object.keys(agents) as AgentName[];
 const init = '{"type":"system","subtype":"init","session_id":"s1","model":"m","tools":[],"cwd":"/"}';
 const result = '{"type":"result","subtype":"success","is_error":false,"result":"hi","session_id":"s1"}';
 const say = (...lines: readonly string[]) => lines.map((line) => `printf '%s\\n' '${line}'`).join('\n');

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { type AgentName, agents, benchWithCapture, casesOf, leftFolders, steady } from './harness.ts';
+import { benchWithCapture, casesOf, every, leftFolders, steady } from './harness.ts';
 
 /** One document over many lines, which is no protocol: it is refused below. */
 const otherFormats = new Set(['gemini/json-output']);
@@ -7,7 +7,7 @@ const otherFormats = new Set(['gemini/json-output']);
 const endless = new Set(['codex/connection-refused', 'gemini/sigterm-tool']);
 const speed = process.env.REPLAY_SPEED ?? '0';
 
-describe.each(Object.keys(agents) as AgentName[])('every capture of %s', (agent) => {
+describe.each(every)('every capture of %s', (agent) => {
   const cases = casesOf(agent).filter((name) => !otherFormats.has(`${agent}/${name}`));
 
   test.each(cases)('%s', async (name) => {

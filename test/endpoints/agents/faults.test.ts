@@ -7,7 +7,7 @@ import { createClaudeCode } from '../../../src/endpoints/agents/claude-code.ts';
 import { IModelError } from '../../../src/errors.ts';
 import { liveChildren } from '../../../src/process/live.ts';
 import { listProcesses, processesWithVariable } from '../../../src/process/process-table.ts';
-import { type AgentName, agents, benchWithCapture, benchWithScript, leftFolders, runOnce } from './harness.ts';
+import { agents, benchWithCapture, benchWithScript, every, leftFolders, runOnce } from './harness.ts';
 
 const init =
   '{"type":"system","subtype":"init","session_id":"s1","model":"m","tools":[],"cwd":"/","claude_code_version":"2.1.330"}';
@@ -198,12 +198,12 @@ test.each([
   ['inherit_env', true],
   ['env', { A: 'b' }],
 ])('a request may not set %s, which decides what runs on the machine', (name, value) => {
-  for (const agent of Object.keys(agents) as AgentName[]) {
+  for (const agent of every) {
     expect(() => agents[agent]().prepare({ prompt: 'x', [name]: value }), agent).toThrow(name);
   }
 });
 
-test.each(Object.keys(agents) as AgentName[])('no value of a request to %s becomes an option', async (agent) => {
+test.each(every)('no value of a request to %s becomes an option', async (agent) => {
   const bench = benchWithCapture(agent, 'text');
   const hostile = '--dangerously-evil';
   const requests = [

@@ -11,7 +11,7 @@ import {
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { afterAll, afterEach } from 'vitest';
+import { afterAll, afterEach, expect, vi } from 'vitest';
 import type { Chunk } from '../../../schemas/chunk.ts';
 import type { Failure } from '../../../schemas/failure.ts';
 import type { AgentEndpointOptions } from '../../../src/endpoints/agents/agent-endpoint.ts';
@@ -43,6 +43,9 @@ const versions = {
 
 /** See {@link agents}. */
 export type AgentName = keyof typeof agents;
+
+/** The names of the {@link agents}. */
+export const every = Object.keys(agents) as AgentName[];
 
 /** The names of every recorded case of a program. */
 export function casesOf(agent: AgentName): string[] {
@@ -199,6 +202,11 @@ export function markedProcesses(runId: string): number {
 /** Folders of runs that were not removed. */
 export function leftFolders(): string[] {
   return readdirSync(root).filter((name) => name.startsWith('imodel-'));
+}
+
+/** Waits until no folder of a run is left: how a file of runs ends. */
+export async function noFolderLeft(): Promise<void> {
+  await vi.waitFor(() => expect(leftFolders()).toEqual([]));
 }
 
 /** A chunk or failure without what differs from run to run: paths of the test, measured times, the time that was given. */

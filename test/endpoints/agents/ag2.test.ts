@@ -1,90 +1,14 @@
-import { execFileSync } from 'node:child_process';
-import { mkdirSync, writeFileSync } from 'node:fs';
-import { createServer, type IncomingMessage } from 'node:http';
-import type { AddressInfo } from 'node:net';
-import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
-import { execa } from 'execa';
-import { afterEach, expect, test, vi } from 'vitest';
+import { expect, test } from 'vitest';
 import { createAg2Agent, createAg2GroupChat } from '../../../src/endpoints/agents/ag2.ts';
-import { createAg2Nlip } from '../../../src/endpoints/agents/ag2-nlip.ts';
 import type { Fields } from '../../../src/endpoints/endpoint.ts';
 import { IModelError } from '../../../src/errors.ts';
-import { processesWithVariable } from '../../../src/process/process-table.ts';
-import { hostProgram } from '../../process/host-program.ts';
-import { leftFolders, runOnce, temporaryFolder } from './harness.ts';
-
-const stubs = fileURLToPath(new URL('./ag2-stubs', import.meta.url));
-const runner = fileURLToPath(new URL('../../../src/endpoints/agents/ag2/ag2_runner.py', import.meta.url));
-const python = execFileSync('python3', ['-c', 'import sys; print(sys.executable)'], { encoding: 'utf8' }).trim();
-
-const servers: { close(): void }[] = [];
-afterEach(() => {
-  for (const server of servers.splice(0)) server.close();
-});
-
-/** A server that answers each request by its body; what it answers is a status and a JSON value. */
-async function serve(
-  answer: (body: Record<string, unknown>, request: IncomingMessage) => [number, unknown],
-): Promise<string> {
-  const server = createServer((request, response) => {
-    const pieces: Buffer[] = [];
-    request.on('data', (piece: Buffer) => pieces.push(piece));
-    request.on('end', () => {
-      const [status, value] = answer(JSON.parse(Buffer.concat(pieces).toString('utf8')), request);
-      response.writeHead(status, { 'content-type': 'application/json' });
-      response.end(JSON.stringify(value));
-    });
-  });
-  servers.push(server);
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  return `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
-}
-
-/** Options of an endpoint whose Python sees the stand-in packages of a folder, and nothing that is installed. */
-function stubbed(folder: string, kwargs: Fields = {}) {
-  return {
-    hostEnvironment: {
-      PATH: process.env.PATH,
-      PYTHONPATH: folder === '' ? '' : join(stubs, folder),
-      PYTHONNOUSERSITE: '1',
-      PYTHONDONTWRITEBYTECODE: '1',
-    },
-    kwargs: { python, repo: temporaryFolder(), ...kwargs },
-  };
-}
+import { critic, endless, llm, lookup, planner, stubbed, toolFolder } from './ag2-stand-in.ts';
+import { leftFolders, runOnce } from './harness.ts';
+import { thrown } from './thrown.ts';
 
 function groupChat(folder: string, kwargs: Fields = {}) {
   return createAg2GroupChat(stubbed(folder, kwargs));
 }
-
-/** The functions that the example's agents call. */
-function toolFolder(source: string): string {
-  const folder = temporaryFolder();
-  mkdirSync(join(folder, 'mytools'));
-  writeFileSync(join(folder, 'mytools', '__init__.py'), '');
-  writeFileSync(join(folder, 'mytools', 'search.py'), source);
-  return folder;
-}
-
-const llm = {
-  main: { api_type: 'openai', model: 'anything', base_url: 'http://127.0.0.1:9/v1', streaming: true, max_retries: 0 },
-} as const;
-const lookup =
-  'def lookup(q: str) -> str:\n    "Looks something up"\n    print("printed by a tool")\n    return "3 hits"\n';
-
-/** The stand-in package plays each agent's `system_message` as a script: see `ag2-stubs/network/ag2/__init__.py`. */
-const planner = {
-  name: 'planner',
-  system_message: JSON.stringify([
-    { tool: 'lookup', input: { q: 'lru' } },
-    { chunks: ['First, ', 'a plan.'] },
-    { tool: 'transfer_to_critic', input: { reason: 'plan exists' } },
-  ]),
-  tools: ['lookup'],
-  handoffs: [{ target: 'critic', condition: 'when a plan exists' }],
-};
-const critic = { name: 'critic', system_message: JSON.stringify([{ say: 'Final text' }]) };
 
 async function example(endpoint: ReturnType<typeof createAg2GroupChat>, request: Fields = {}) {
   return runOnce(endpoint, {
@@ -188,30 +112,6 @@ test('A47 three agents in a circle end after max_rounds with a result', async ()
   expect(response.num_turns).toBe(2);
 });
 
-test('A48 a tool that prints does not disturb the protocol; the print goes to standard error', async () => {
-  const request = {
-    ...{
-      v: 1,
-      prompt: 'x',
-      llm,
-      tools: { lookup: 'mytools.search:lookup' },
-      allow_tools: true,
-      import_paths: [toolFolder(lookup)],
-    },
-    agents: [planner, critic],
-  };
-  const result = await execa(python, ['-u', runner], {
-    input: `${JSON.stringify(request)}\n`,
-    env: { PYTHONPATH: join(stubs, 'network'), PYTHONDONTWRITEBYTECODE: '1' },
-  });
-  const lines = result.stdout.split('\n').map((line) => JSON.parse(line) as { seq: number });
-  expect(lines.map(({ seq }) => seq)).toEqual(lines.map((_, index) => index + 1));
-  expect(result.stdout).not.toContain('printed by a tool');
-  expect(result.stderr).toContain('printed by a tool');
-});
-
-const endless = { name: 'planner', system_message: JSON.stringify([{ chunks: ['thinking'] }, { sleep: 600 }]) };
-
 test('A49 a cancelled run ends within 2 s and leaves no Python', async () => {
   const controller = new AbortController();
   const before = performance.now();
@@ -231,46 +131,6 @@ test('A49 a cancelled run ends within 2 s and leaves no Python', async () => {
   expect(error?.code).toBe('cancelled');
   expect(performance.now() - at).toBeLessThan(2_000);
   expect(leftFolders()).toEqual([]);
-});
-
-test.each(['a control line', 'SIGTERM'])(
-  'A49 the program tells a cancel by %s as error cancelled, exit code 130',
-  async (how) => {
-    const child = execa(python, ['-u', runner], {
-      ...{
-        env: { PYTHONPATH: join(stubs, 'network'), PYTHONDONTWRITEBYTECODE: '1' },
-        stdin: 'pipe',
-        reject: false,
-        buffer: false,
-      },
-    });
-    child.stdin.write(`${JSON.stringify({ v: 1, prompt: 'x', llm, agents: [endless, critic] })}\n`);
-    let text = '';
-    child.stdout.on('data', (bytes: Buffer) => {
-      text += bytes.toString('utf8');
-    });
-    await vi.waitFor(() => expect(text).toContain('thinking'), { timeout: 10_000 });
-    if (how === 'SIGTERM') child.kill('SIGTERM');
-    else child.stdin.write('{"op":"cancel"}\n');
-    expect((await child).exitCode).toBe(130);
-    expect(JSON.parse(text.trim().split('\n').at(-1) ?? '')).toMatchObject({ t: 'error', kind: 'cancelled' });
-  },
-);
-
-test('A49 when the host is killed the program ends by itself', async () => {
-  const request = JSON.stringify({ v: 1, prompt: 'x', llm, agents: [endless, critic] });
-  const marker = `host-killed-${process.pid}-${Date.now()}`;
-  const host = await hostProgram(`
-    import { spawn } from 'node:child_process';
-    const env = { ...process.env, PYTHONPATH: ${JSON.stringify(join(stubs, 'network'))}, IMODEL_MARK: ${JSON.stringify(marker)}, PYTHONDONTWRITEBYTECODE: '1' };
-    const child = spawn(${JSON.stringify(python)}, ['-u', ${JSON.stringify(runner)}], { env, detached: true, stdio: ['pipe', 'pipe', 'inherit'] });
-    child.stdin.write(${JSON.stringify(request)} + '\\n');
-    child.stdout.on('data', (bytes) => String(bytes).includes('thinking') && process.stdout.write('up'));`);
-  const run = execa(process.execPath, [host], { reject: false, buffer: false });
-  await new Promise((resolve) => run.stdout.once('data', resolve));
-  expect(processesWithVariable('IMODEL_MARK', marker)).toHaveLength(1);
-  run.kill('SIGKILL');
-  await vi.waitFor(() => expect(processesWithVariable('IMODEL_MARK', marker)).toEqual([]), { timeout: 5_000 });
 });
 
 test('A50 the models of the agents are asked where the request says, with its model, and keys go by standard input alone', async () => {
@@ -306,51 +166,6 @@ test('a request may not bring code unless the constructor allows it', async () =
     code: 'invalid_request',
     path: 'allow_tools',
   });
-});
-
-test('A51 a remote agent that fails three times is nlip_failed, not an empty answer', async () => {
-  let asked = 0;
-  const url = await serve(() => {
-    asked += 1;
-    return [503, { error: 'busy' }];
-  });
-  const { chunks, error } = await runOnce(createAg2Nlip({ kwargs: { url, allow_private: true, max_retries: 2 } }), {
-    prompt: 'x',
-  });
-  expect(asked).toBe(3);
-  expect(chunks.at(-1)).toMatchObject({ type: 'error', metadata: { kind: 'network', status: 503 } });
-  expect(error?.failure).toMatchObject({ code: 'unavailable', reason: 'nlip_failed' });
-});
-
-test('A51 no tries left but the first is a failure too, and a private address is refused before connecting', async () => {
-  let asked = 0;
-  const url = await serve(() => {
-    asked += 1;
-    return [503, {}];
-  });
-  const once = await runOnce(createAg2Nlip({ kwargs: { url, allow_private: true, max_retries: 0 } }), { prompt: 'x' });
-  expect(once.error?.failure).toMatchObject({ reason: 'nlip_failed' });
-  expect(asked).toBe(1);
-  const refused = await runOnce(createAg2Nlip({ kwargs: { url } }), { prompt: 'x' });
-  expect(refused.error).not.toBeNull();
-  expect(asked).toBe(1);
-});
-
-test('a remote agent answers with a text, or with a message that holds one', async () => {
-  const bodies: unknown[] = [];
-  const url = await serve((body) => {
-    bodies.push(body);
-    return [200, bodies.length === 1 ? { content: 'plain' } : { content: { content: 'nested' } }];
-  });
-  const endpoint = createAg2Nlip({ kwargs: { url, allow_private: true } });
-  expect((await runOnce(endpoint, { messages: [{ role: 'user', content: 'hello' }] })).reply?.view.text).toBe('plain');
-  expect((await runOnce(endpoint, { prompt: 'hello' })).chunks.map(({ type }) => type)).toEqual([
-    'system',
-    'text',
-    'result',
-  ]);
-  expect(bodies[0]).toEqual({ format: 'text', subformat: 'english', content: 'hello' });
-  await endpoint.close();
 });
 
 test('A52 invoke gives a session object with result, usage and messages', async () => {
@@ -405,14 +220,4 @@ test.each([
 
 function messagesIn(response: Record<string, unknown>): { content: string }[] {
   return response.messages as { content: string }[];
-}
-
-function thrown(action: () => unknown): IModelError {
-  try {
-    action();
-  } catch (error) {
-    if (IModelError.is(error)) return error;
-    throw error;
-  }
-  throw new Error('Nothing was thrown');
 }

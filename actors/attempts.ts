@@ -49,11 +49,13 @@ export class Attempts {
   /** A call begins, and holds a slot from now on. */
   begin(row: CallRow): CallRun {
     const { live, deadlines, counters, upstream } = this.#parts;
+    const run = upstream.begin();
+    // First of all: it waits no more, and whatever fails from here on must not lose it.
+    live.begin(row, run);
+    row.startedAt = this.#moment.at;
     deadlines.watchEnd(row);
     counters.started += 1;
-    row.startedAt = this.#moment.at;
-    const run = upstream.begin();
-    live.begin(row, run);
+    upstream.begun();
     return run;
   }
 

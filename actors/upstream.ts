@@ -76,10 +76,14 @@ export class Upstream {
     return this.breaker?.admit(this.#moment.at) ?? true;
   }
 
-  /** A call begins. */
+  /** What a call is known by that begins now; {@link begun} is to follow. */
   begin(): CallRun {
-    this.#tellBreaker();
     return new CallRun(this.breaker?.epoch ?? 0);
+  }
+
+  /** A call has begun: it may be a trial. */
+  begun(): void {
+    this.#tellBreaker();
   }
 
   /** An attempt takes its units. */

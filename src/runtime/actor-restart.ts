@@ -42,7 +42,7 @@ function lastGood({ dispatcher }: LiveActor, journal: readonly JournalEntry[]): 
     if (!replay.hasState) return null;
     const state = replay.state();
     if (state.life !== 'running' && state.life !== 'paused') return null;
-    const before = new Map([...dispatcher.rows()].map((row) => [row.journalNumber, row]));
+    const before = new Map(dispatcher.rows().map((row) => [row.journalNumber, row]));
     return { state, rows: [...replay.rows()].map(({ journalNumber }) => before.get(journalNumber)) };
   } catch {
     // What kills the actor kills its replay too.
@@ -53,7 +53,7 @@ function lastGood({ dispatcher }: LiveActor, journal: readonly JournalEntry[]): 
 function lastHeld({ dispatcher, regions: { life } }: LiveActor): LastGood | null {
   if (life !== 'running' && life !== 'paused') return null;
   try {
-    return { state: writeActor(life, dispatcher), rows: [...dispatcher.rows()] };
+    return { state: writeActor(life, dispatcher), rows: dispatcher.rows() };
   } catch {
     return null;
   }

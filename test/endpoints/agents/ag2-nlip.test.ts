@@ -1,8 +1,10 @@
 import { createServer, type IncomingMessage } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { afterEach, expect, test } from 'vitest';
+import { afterAll, afterEach, expect, test } from 'vitest';
 import { createAg2Nlip } from '../../../src/endpoints/agents/ag2-nlip.ts';
-import { runOnce } from './harness.ts';
+import { noFolderLeft, runOnce } from './harness.ts';
+
+afterAll(noFolderLeft);
 
 const servers: { close(): void }[] = [];
 afterEach(() => {

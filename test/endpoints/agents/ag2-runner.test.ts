@@ -1,9 +1,12 @@
 import { join } from 'node:path';
 import { execa } from 'execa';
-import { expect, test, vi } from 'vitest';
+import { afterAll, expect, test, vi } from 'vitest';
 import { processesWithVariable } from '../../../src/process/process-table.ts';
 import { hostProgram } from '../../process/host-program.ts';
 import { critic, endless, llm, lookup, planner, python, runner, stubs, toolFolder } from './ag2-stand-in.ts';
+import { noFolderLeft } from './harness.ts';
+
+afterAll(noFolderLeft);
 
 test('A48 a tool that prints does not disturb the protocol; the print goes to standard error', async () => {
   const request = {

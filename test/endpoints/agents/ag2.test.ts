@@ -1,10 +1,12 @@
-import { expect, test } from 'vitest';
+import { afterAll, expect, test } from 'vitest';
 import { createAg2Agent, createAg2GroupChat } from '../../../src/endpoints/agents/ag2.ts';
 import type { Fields } from '../../../src/endpoints/endpoint.ts';
 import { IModelError } from '../../../src/errors.ts';
 import { critic, endless, llm, lookup, planner, stubbed, toolFolder } from './ag2-stand-in.ts';
-import { leftFolders, runOnce } from './harness.ts';
+import { leftFolders, noFolderLeft, runOnce } from './harness.ts';
 import { thrown } from './thrown.ts';
+
+afterAll(noFolderLeft);
 
 function groupChat(folder: string, kwargs: Fields = {}) {
   return createAg2GroupChat(stubbed(folder, kwargs));

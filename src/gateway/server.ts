@@ -7,6 +7,7 @@ import { openaiDialect } from './openai-dialect.ts';
 import { retryHeaders, soonestStartMs } from './queue-headers.ts';
 import { answerable, Refusal } from './refusal.ts';
 import type { Target } from './target.ts';
+import { Turns } from './turns.ts';
 
 declare module 'fastify' {
   interface FastifyContextConfig {
@@ -62,10 +63,11 @@ export async function createServer(
   server.decorateRequest('caller', null);
   let stopping = false;
   const connections = new Connections(server.server, requestTimeoutMs);
+  const turns = new Turns();
   server.addHook('onRequest', (request, reply, done) => {
     if (stopping) reply.header('connection', 'close');
     check(request);
-    done();
+    turns.begin(done);
   });
   server.setNotFoundHandler((request) => {
     throw new Refusal(404, 'not_found', `There is nothing at ${request.method} ${request.url.split('?', 1)[0]}`);

@@ -1,6 +1,7 @@
-import type { FastifyInstance } from 'fastify';
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { activeSpanId, ServerSpan } from '../telemetry/server-span.ts';
 import { readTrace, type TraceHeaders } from '../telemetry/trace-headers.ts';
+import { activeTracer } from '../telemetry/tracer.ts';
 
 declare module 'fastify' {
   interface FastifyRequest {
@@ -16,20 +17,24 @@ declare module 'fastify' {
 export function addTraces(server: FastifyInstance): void {
   const idle = activeSpanId();
   server.decorateRequest('trace', null);
-  server.addHook('onRequest', (request, reply, done) => {
+  server.addHook('onRoute', (route) => {
     // Only routes that make calls write errors in somebody's words.
-    if (request.routeOptions.config.dialect !== undefined) {
-      const { traceparent, tracestate } = request.headers;
-      const headers: TraceHeaders = {
-        ...(typeof traceparent === 'string' ? { traceparent } : {}),
-        ...(typeof tracestate === 'string' ? { tracestate } : {}),
-      };
-      const { method, routeOptions } = request;
-      const span = ServerSpan.begin({ method, route: routeOptions.url ?? '', headers }, idle);
-      if (span !== null)
-        reply.raw.once('close', () => span.end(reply.raw.writableFinished ? reply.raw.statusCode : null));
-      request.trace = span?.headers ?? (activeSpanId() === idle && readTrace(headers) !== null ? headers : null);
-    }
-    done();
+    if (route.config?.dialect === undefined) return;
+    route.onRequest = (request, reply, done) => {
+      // Most requests are of no trace.
+      if (request.headers.traceparent !== undefined || activeTracer() !== null) follow(request, reply, route.url, idle);
+      done();
+    };
   });
+}
+
+function follow(request: FastifyRequest, { raw }: FastifyReply, route: string, idle: string | undefined): void {
+  const { traceparent, tracestate } = request.headers;
+  const headers: TraceHeaders = {
+    ...(typeof traceparent === 'string' ? { traceparent } : {}),
+    ...(typeof tracestate === 'string' ? { tracestate } : {}),
+  };
+  const span = ServerSpan.begin({ method: request.method, route, headers }, idle);
+  if (span !== null) raw.once('close', () => span.end(raw.writableFinished ? raw.statusCode : null));
+  request.trace = span?.headers ?? (activeSpanId() === idle && readTrace(headers) !== null ? headers : null);
 }

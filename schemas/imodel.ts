@@ -5,8 +5,11 @@ import { price, priceTable } from './prices.ts';
 
 const positiveInteger = z.number().int('a whole number').min(1, 'at least 1');
 
+/** What ids of iModels and calls are made of. */
+export const idPattern = /^[A-Za-z0-9_-]{1,64}$/;
+
 /** An iModel's id: one token of a subject. */
-export const modelId = z.string().regex(/^[A-Za-z0-9_-]{1,64}$/, '1 to 64 of the characters A-Z a-z 0-9 _ -');
+export const modelId = z.string().regex(idPattern, '1 to 64 of the characters A-Z a-z 0-9 _ -');
 
 const failureCode = z.enum(Object.keys(failureCodes) as [FailureCode, ...FailureCode[]]);
 

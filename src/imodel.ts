@@ -27,7 +27,7 @@ import { checkedCallOptions } from './runtime/checked-call-options.ts';
 import { createId } from './runtime/create-id.ts';
 import { Fallbacks } from './runtime/model/fallbacks.ts';
 import { LiveModel } from './runtime/model/live-model.ts';
-import { stateOf } from './runtime/model/model-state.ts';
+import { type Backlog, backlogOf, stateOf } from './runtime/model/model-state.ts';
 import { ProviderSession } from './runtime/model/provider-session.ts';
 import { limitsOf, resilienceOf } from './runtime/policies.ts';
 import { refuseNoFunction, refuseStranger } from './runtime/required-methods.ts';
@@ -272,6 +272,11 @@ export class iModel implements AsyncDisposable {
   /** What it is doing, in numbers. */
   get state(): ModelState {
     return stateOf(this, this.#live);
+  }
+
+  /** Of {@link state} what each of its callers is told. @internal */
+  get backlog(): Backlog {
+    return backlogOf(this.#live.view());
   }
 
   /**

@@ -11,7 +11,7 @@ import type { BytesReader } from './bytes-reader.ts';
 import { isCredentialName } from './credential-name.ts';
 import { decodeJson } from './decode-json.ts';
 import type { ChunkSink, Endpoint, EndpointConfig, EndpointJob, EndpointReply, Fields } from './endpoint.ts';
-import { takeExtraBody } from './extra-body.ts';
+import { takeExtraBody, type WithoutExtra } from './extra-body.ts';
 import { checkExtraHeaders, extraHeaders, withExtraHeaders } from './extra-headers.ts';
 import { mergeFields, withoutField } from './fields.ts';
 import { idempotencyKey } from './idempotency-key.ts';
@@ -65,6 +65,8 @@ export class HttpEndpoint implements Endpoint {
   readonly requestOptions: Protocol['schema'];
   readonly transportFields: readonly string[];
   readonly #settings: HttpEndpointSettings;
+  /** What a request has where it does not say otherwise. */
+  readonly #defaults: WithoutExtra;
   readonly #origin: string;
   readonly #path: string;
   readonly #timeoutMs: number;
@@ -82,6 +84,7 @@ export class HttpEndpoint implements Endpoint {
     this.#settings = settings;
     this.config = settings.config;
     this.requestOptions = settings.protocol.schema;
+    this.#defaults = takeExtraBody(settings.protocol.schema, settings.config.kwargs);
     this.transportFields = [...(settings.protocol.transportFields ?? []), extraHeaders];
     const url = joinUrl(settings.config.baseUrl, settings.config.endpoint);
     this.#origin = url.origin;
@@ -99,8 +102,7 @@ export class HttpEndpoint implements Endpoint {
     const { passthrough = this.#settings.passthrough, [usageNote]: tellsUsage } = request;
     const own = withoutField(withoutField(request, 'passthrough'), usageNote);
     const { fields, extra } = takeExtraBody(protocol.schema, own);
-    const defaults = takeExtraBody(protocol.schema, this.config.kwargs);
-    const merged = mergeFields(defaults.fields, protocol.accept?.(fields) ?? fields);
+    const merged = mergeFields(this.#defaults.fields, protocol.accept?.(fields) ?? fields);
     const checked = checkRequest(protocol.schema, merged, {
       passthrough: passthrough === true,
       ...(reservedFields && { reservedFields }),
@@ -112,7 +114,7 @@ export class HttpEndpoint implements Endpoint {
       fitsToModel: this.#settings.fitToModel ?? true,
       warn: (message) => (onWarning === undefined ? this.#warn(message) : onWarning(message)),
     });
-    const last = extra ?? defaults.extra;
+    const last = extra ?? this.#defaults.extra;
     return last === null ? payload : mergeFields(payload, last);
   }
 

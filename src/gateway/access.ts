@@ -62,12 +62,18 @@ function keysIn({ authorization, 'x-api-key': named }: IncomingHttpHeaders): str
   return [bearer, named].flatMap((key) => (typeof key === 'string' && key !== '' ? [key] : []));
 }
 
+/** What the latest of them called this machine: most requests say what the one before did. */
+let ownHost = '';
+
 /**
  * Refuses requests that name another host than this machine: a page of another site whose name has been pointed at 127.0.0.1 would
  * otherwise pass for one of ours.
  */
-function refuseForeignName({ headers }: FastifyRequest): void {
-  const name = (headers.host ?? '').replace(/:\d+$/, '').replace(/^\[(.*)\]$/, '$1');
-  if (name === '' || isLocalOnly(name)) return;
-  throw new Refusal(403, 'forbidden_host', 'Without keys only requests to this machine by its own name are answered');
+function refuseForeignName({ headers: { host = '' } }: FastifyRequest): void {
+  if (host === ownHost) return;
+  const name = host.replace(/:\d+$/, '').replace(/^\[(.*)\]$/, '$1');
+  if (name !== '' && !isLocalOnly(name)) {
+    throw new Refusal(403, 'forbidden_host', 'Without keys only requests to this machine by its own name are answered');
+  }
+  ownHost = host;
 }

@@ -1,13 +1,13 @@
 import type { Socket } from 'node:net';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import type { CallOptions } from '../../schemas/imodel.ts';
-import type { ModelState } from '../../schemas/state.ts';
 import { type Admission, enter } from '../callers/admission.ts';
 import { estimateUse } from '../callers/estimate.ts';
 import type { Fields } from '../endpoints/endpoint.ts';
 import { IModelError } from '../errors.ts';
 import { record } from '../http/vendor-error.ts';
 import type { ApiCalling } from '../runtime/calls/api-calling.ts';
+import type { Backlog } from '../runtime/model/model-state.ts';
 import { callOptionsOf, type HttpCallOptions, optionsAfterWait, refuseHopeless } from './call-options.ts';
 import { type AnswerContext, PlainBody, type Shape, type ShapedRequest, type StreamEncoder } from './dialect.ts';
 import { writeStream } from './event-stream.ts';
@@ -62,9 +62,8 @@ class Exchange {
   readonly #context: AnswerContext;
   /** How long the stream waits for a reader that has gone; null for a call that ends with its connection. */
   readonly #keepMs: number | null;
-  readonly #left: AbortSignal | undefined;
-  /** What its iModel did when it came. */
-  readonly #before: ModelState;
+  /** How its iModel stood when it came. */
+  readonly #before: Backlog;
   /** How many calls stood before it then. */
   readonly #position: number;
   #waitedMs = 0;
@@ -75,8 +74,10 @@ class Exchange {
     this.#asked = shape.read(body, target);
     // Others have said which fields they take.
     if (target.fields === null) refuseOverrides(this.#asked.request, target);
-    this.#options = callOptionsOf(request, settings.queueTimeoutMs);
     const { includeUsage, base64 = false, streaming } = this.#asked;
+    this.#keepMs = streaming ? keepMsOf(request.headers) : null;
+    const signal = this.#keepMs === null ? callerLeft(request.raw.socket) : undefined;
+    this.#options = callOptionsOf(request, { queueTimeoutMs: settings.queueTimeoutMs, signal });
     this.#context = {
       target,
       callId: this.#options.callId,
@@ -84,9 +85,7 @@ class Exchange {
       includeUsage,
       base64,
     };
-    this.#keepMs = streaming ? keepMsOf(request.headers) : null;
-    this.#left = this.#keepMs === null ? callerLeft(request.raw.socket) : undefined;
-    this.#before = target.model.state;
+    this.#before = target.model.backlog;
     const { waiting, outside } = this.#before.queue;
     this.#position = waiting + outside + (request.caller?.gate.waiting ?? 0);
   }
@@ -109,14 +108,13 @@ class Exchange {
   headers(call: ApiCalling | null): Record<string, string> {
     const { target, shape, request } = this.#input;
     const { callId } = this.#options;
+    const { dropped } = this.#asked;
     const isHere = !(target.model instanceof ModelElsewhere);
-    return {
-      'imodel-call': callId,
-      [shape.dialect.requestIdHeader]: callId,
-      ...(isHere ? waitHeaders(call, { position: this.#position, waitedMs: this.#waitedMs }) : {}),
-      ...limitHeaders(target.model.state, shape.dialect, request.caller),
-      ...(this.#asked.dropped.length === 0 ? {} : { 'imodel-dropped-fields': this.#asked.dropped.join(', ') }),
-    };
+    const headers: Record<string, string> = { 'imodel-call': callId, [shape.dialect.requestIdHeader]: callId };
+    if (isHere) Object.assign(headers, waitHeaders(call, { position: this.#position, waitedMs: this.#waitedMs }));
+    Object.assign(headers, limitHeaders(target.model.backlog, shape.dialect, request.caller));
+    if (dropped.length > 0) headers['imodel-dropped-fields'] = dropped.join(', ');
+    return headers;
   }
 
   async #invoke(): Promise<ApiCalling> {
@@ -158,7 +156,7 @@ class Exchange {
   /** Waits for the limits of the caller; null where nobody has any. */
   #enter(): Admission | null | Promise<Admission> {
     const { request, target } = this.#input;
-    const { callId, priority = 0, queueTimeoutMs, timeoutMs = Number.POSITIVE_INFINITY } = this.#options;
+    const { callId, priority = 0, queueTimeoutMs, timeoutMs = Number.POSITIVE_INFINITY, signal } = this.#options;
     if (request.caller === null) return null;
     return enter(request.caller, {
       modelId: target.model.id,
@@ -166,15 +164,14 @@ class Exchange {
       estimate: estimateUse(request.caller, target.model, this.#asked.request),
       priority,
       waitMs: Math.min(queueTimeoutMs, timeoutMs),
-      signal: this.#left,
+      signal,
     });
   }
 
   /** The options of the call once it has been let in. */
   #optionsFor(admission: Admission | null): CallOptions {
     this.#waitedMs = admission?.waitedMs ?? 0;
-    const options = optionsAfterWait(this.#options, this.#waitedMs);
-    return this.#left === undefined ? options : { ...options, signal: this.#left };
+    return optionsAfterWait(this.#options, this.#waitedMs);
   }
 }
 

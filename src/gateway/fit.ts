@@ -42,12 +42,15 @@ const essential: Readonly<Record<string, (value: unknown) => boolean>> = {
 export function fitChat(body: Fields, target: Target): Fitted {
   const { family, fields } = target;
   if (!doesChat(target)) throw notAbleTo(target, 'chat');
-  const given = Object.entries(body).filter(([name, value]) => !gatewayFields.has(name) && value !== undefined);
+  const given: Record<string, unknown> = {};
+  for (const name in body) if (!gatewayFields.has(name) && body[name] !== undefined) given[name] = body[name];
   if (family === 'agent') refuseFiles(body.messages, target);
   const request: Record<string, unknown> = {};
   const dropped: string[] = [];
   const known = family === 'agent' ? agentFields : fields;
-  for (const [name, value] of translated(given, target, dropped)) {
+  const asked = translated(given, target, dropped);
+  for (const name in asked) {
+    const value = asked[name];
     if (ownFields.has(name)) throw refused(name, value, target, 'only what builds the iModel may set it');
     if (known === null || known.has(name)) request[name] = value;
     else if (!chatFields.has(name)) throw refused(name, value, target, 'unknown field');
@@ -99,18 +102,14 @@ function refused(name: string, value: unknown, { model }: Target, why: string): 
   return IModelError.of('invalid_request', message, { path: name, value: shown });
 }
 
-function translated(
-  given: [string, unknown][],
-  target: Target,
-  dropped: string[],
-): Iterable<readonly [string, unknown]> {
+function translated(given: Fields, target: Target, dropped: string[]): Fields {
   switch (target.family) {
     case 'messages':
-      return toAnthropicNames(Object.fromEntries(given), dropped);
-    case 'agent':
-      return given.map(([name, value]) =>
-        name === 'reasoning_effort' && isEffort(value, target) ? ['effort', value] : [name, value],
-      );
+      return toAnthropicNames(given, dropped);
+    case 'agent': {
+      const { reasoning_effort: effort, ...rest } = given;
+      return isEffort(effort, target) ? { ...rest, effort } : given;
+    }
     default:
       return given;
   }
@@ -121,7 +120,7 @@ function translated(
  *
  * @see {@link https://docs.claude.com/en/api/messages} for `output_config` (read 2026-11)
  */
-function toAnthropicNames(given: Fields, dropped: string[]): Iterable<readonly [string, unknown]> {
+function toAnthropicNames(given: Fields, dropped: string[]): Fields {
   const { response_format: format, reasoning_effort: effort, user, temperature, metadata, ...rest } = given;
   const request: Record<string, unknown> = { ...rest };
   const config: Record<string, unknown> = { ...record(rest.output_config) };
@@ -136,7 +135,7 @@ function toAnthropicNames(given: Fields, dropped: string[]): Iterable<readonly [
     request.temperature = typeof temperature === 'number' && temperature <= 2 ? Math.min(1, temperature) : temperature;
   if (typeof user === 'string') request.metadata = { user_id: user };
   else if (metadata !== undefined && metadata !== null) dropped.push('metadata');
-  return Object.entries(request);
+  return request;
 }
 
 const anthropicEfforts: ReadonlySet<string> = new Set(['low', 'medium', 'high', 'xhigh', 'max']);

@@ -9,6 +9,7 @@ import { IModelError } from '../errors.ts';
 import { iModel } from '../imodel.ts';
 import type { ApiCalling } from '../runtime/calls/api-calling.ts';
 import type { ModelStream } from '../runtime/calls/model-stream.ts';
+import type { Backlog } from '../runtime/model/model-state.ts';
 import type { DiscoveredModel } from '../runtime/remote/discover.ts';
 import type { RemoteCall } from '../runtime/remote/remote-call.ts';
 import { connect, type RemoteModel } from '../runtime/remote/remote-model.ts';
@@ -49,6 +50,10 @@ export class ModelElsewhere extends iModel {
 
   /** What it did when it was last asked. */
   override get state(): ModelState {
+    return this.#state;
+  }
+
+  override get backlog(): Backlog {
     return this.#state;
   }
 

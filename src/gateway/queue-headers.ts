@@ -1,17 +1,15 @@
 import type { LimitView } from '../../actors/policy/meter.ts';
 import type { Failure } from '../../schemas/failure.ts';
-import type { ModelState } from '../../schemas/state.ts';
 import type { Caller } from '../callers/caller.ts';
 import type { ApiCalling } from '../runtime/calls/api-calling.ts';
+import type { Backlog } from '../runtime/model/model-state.ts';
 import type { Dialect, LimitStanding } from './dialect.ts';
 
 /** Tells a caller how the limits stand: of requests and of tokens each the one of which less is left, its iModel's or its own. */
-export function limitHeaders({ budget }: ModelState, dialect: Dialect, caller: Caller | null): Record<string, string> {
+export function limitHeaders({ budget }: Backlog, dialect: Dialect, caller: Caller | null): Record<string, string> {
   const own = caller?.gate.view();
-  const isLimited = [budget.requests, budget.tokens, own?.requests, own?.tokens].some(
-    (one) => (one?.limit ?? null) !== null,
-  );
-  if (!isLimited) return {};
+  const isLimited = budget.requests.limit !== null || budget.tokens.limit !== null;
+  if (!isLimited && (own?.requests.limit ?? null) === null && (own?.tokens.limit ?? null) === null) return {};
   const now = Date.now();
   const of = (name: 'requests' | 'tokens'): LimitStanding => {
     const { limit, remaining } = budget[name];
@@ -41,13 +39,13 @@ export interface Wait {
 
 /** Tells a caller how long its call waited. @param call - Null while it is not let in. */
 export function waitHeaders(call: ApiCalling | null, { position, waitedMs }: Wait): Record<string, string> {
-  const { queuedAt = null, startedAt = null } = call?.timing ?? {};
-  return {
-    'imodel-queue-position': String(position),
-    ...(queuedAt === null || startedAt === null
-      ? {}
-      : { 'imodel-wait-ms': String(Math.round(waitedMs + startedAt - queuedAt)) }),
-  };
+  const headers: Record<string, string> = { 'imodel-queue-position': String(position) };
+  if (call === null) return headers;
+  const { queuedAt, startedAt } = call.timing;
+  if (queuedAt !== null && startedAt !== null) {
+    headers['imodel-wait-ms'] = String(Math.round(waitedMs + startedAt - queuedAt));
+  }
+  return headers;
 }
 
 /**
@@ -56,10 +54,10 @@ export function waitHeaders(call: ApiCalling | null, { position, waitedMs }: Wai
  *
  * @param mayOvertake - Whether it may start before those that wait already.
  */
-export function soonestStartMs(state: ModelState, now: number, { mayOvertake = false } = {}): number {
-  const { requests, refreshes_at: refreshesAt, window_ms: windowMs } = state.budget;
+export function soonestStartMs({ budget, queue }: Backlog, now: number, { mayOvertake = false } = {}): number {
+  const { requests, refreshes_at: refreshesAt, window_ms: windowMs } = budget;
   if (requests.limit === null || requests.remaining !== 0 || refreshesAt === null) return 0;
-  const before = mayOvertake ? 0 : state.queue.waiting + state.queue.outside;
+  const before = mayOvertake ? 0 : queue.waiting + queue.outside;
   return Math.max(0, refreshesAt - now) + Math.floor(before / requests.limit) * windowMs;
 }
 

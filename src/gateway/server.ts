@@ -77,8 +77,8 @@ export async function createServer(
     if (status >= 500 && failure.code === 'internal') onError(thrown);
     if (status === 401 && failure.code !== 'unauthorized') reply.header('www-authenticate', 'Bearer');
     const dialect = dialectOf(request);
-    const state = request.target?.model.state;
-    const waitMs = state === undefined ? 0 : soonestStartMs(state, Date.now());
+    const backlog = request.target?.model.backlog;
+    const waitMs = backlog === undefined ? 0 : soonestStartMs(backlog, Date.now());
     return reply
       .status(status)
       .headers(retryHeaders(failure, status, waitMs))

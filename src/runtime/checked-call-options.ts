@@ -1,4 +1,4 @@
-import { type CallOptions, callOptions, modelId } from '../../schemas/imodel.ts';
+import { type CallOptions, callOptions, idPattern } from '../../schemas/imodel.ts';
 import { IModelError, printValue } from '../errors.ts';
 import { checked } from './checked.ts';
 
@@ -30,7 +30,7 @@ function fits(name: string, value: unknown): boolean {
     case 'caller':
       return typeof value === 'string' && value.length <= 256;
     case 'callId':
-      return modelId.safeParse(value).success;
+      return typeof value === 'string' && idPattern.test(value);
     case 'timeoutMs':
     case 'queueTimeoutMs':
       return typeof value === 'number' && value > 0 && value < Number.POSITIVE_INFINITY;

@@ -54,7 +54,8 @@ export class CallMaker {
   prepare(given: Fields): PreparedRequest {
     const { endpoint, caching, sessionId } = this.#init;
     const { request, isCached } = caching.take(given);
-    return { ...prepareRequest(endpoint, request, sessionId()), isCached };
+    const { payload, transport, body } = prepareRequest(endpoint, request, sessionId());
+    return { payload, transport, body, isCached };
   }
 
   #create(

@@ -66,7 +66,7 @@ export interface HttpRequest {
   readonly maxBodyBytes?: number;
   /** Asked when a connection is open: true leaves the request unwritten, and the exchange rejects with `overloaded`. */
   withheld?(): boolean;
-  /** Called when the request is handed to an open connection. */
+  /** Called when the request has been handed to an open connection. */
   sent?(): void;
   /** Called when the response headers arrive. */
   answered?(status: number): void;
@@ -99,6 +99,8 @@ export class Exchange implements Dispatcher.DispatchHandler, Flow {
   #timer: NodeJS.Timeout | null = null;
   #limitMs = 0;
   #settled = false;
+  /** Whether the request is being written, and its limit and {@link HttpRequest.sent} still wait for that. */
+  #isUntold = false;
   #answered = false;
   /** Whether the connection has been given back. */
   #isOver = false;
@@ -141,12 +143,22 @@ export class Exchange implements Dispatcher.DispatchHandler, Flow {
       this.fail(IModelError.of('overloaded', message, {}));
       return;
     }
+    // The bytes leave when this returns; what follows from that need not hold them up.
+    this.#isUntold = true;
+    process.nextTick(tellSent, this);
+  }
+
+  /** The request has been written. */
+  tellSent(): void {
+    if (!this.#isUntold) return;
+    this.#isUntold = false;
     this.#limit(this.#request.headersTimeoutMs ?? defaultHeadersTimeoutMs);
     this.#request.sent?.();
   }
 
   onResponseStart(_controller: Dispatcher.DispatchController, status: number, headers: HttpHeaders): void {
     if (status < 200 || this.#settled) return;
+    this.tellSent();
     this.#answered = true;
     this.#status = status;
     this.#headers = headers;
@@ -274,6 +286,7 @@ export class Exchange implements Dispatcher.DispatchHandler, Flow {
   }
 
   #settle(): void {
+    this.tellSent();
     this.#settled = true;
     this.#release();
   }
@@ -293,6 +306,10 @@ export class Exchange implements Dispatcher.DispatchHandler, Flow {
     controller?.abort(error instanceof Error ? error : new Error(String(error)));
     this.#connection.discard();
   }
+}
+
+function tellSent(exchange: Exchange): void {
+  exchange.tellSent();
 }
 
 function timeOut(exchange: Exchange): void {

@@ -122,8 +122,8 @@ export function addCallMetrics(
       }
     };
     return (event) => {
-      // An observer that throws is heard no more.
-      if (event.type === 'post_invocation') quietly(() => note(event));
+      // An observer that throws is heard no more. The answer that ends with the call need not wait until it has been counted.
+      if (event.type === 'post_invocation') process.nextTick(quietly, () => note(event));
     };
   };
 }

@@ -1,5 +1,7 @@
 import type { Failure } from '../schemas/failure.ts';
 import { type CallState, callState } from './call.ts';
+import { type CallTerms, termsOf } from './call-terms.ts';
+import { type Instant, instantOf } from './instant.ts';
 import type { Due } from './policy/heap.ts';
 import type { CallerLine, QueueEntry } from './policy/queue.ts';
 import type { Grant } from './policy/window.ts';
@@ -82,27 +84,21 @@ export class CallRun {
  * One call as the dispatcher holds it. It is its own entry in the queue, so that waiting costs one object and leaving takes no search.
  *
  * A row that waits is copied by the collector until it is old: that is most of what waiting costs. So what only few calls have, and what
- * they have only once they run, hangs on it as an object of its own, and it holds as few fractions as possible, for each of them is an
- * object too.
+ * they have only once they run, hangs on it as an object of its own, and its times and terms are shared with others.
  */
 export class CallRow implements QueueEntry<CallRow> {
   readonly id: string;
-  readonly caller: string;
-  readonly priority: number;
-  readonly weight: number;
   /** Changed when a limit for tokens is set while it waits. */
   tokens: number;
-  readonly streaming: boolean;
   readonly handle: unknown;
   /** Null for a call that has all the time in the world. */
   readonly deadline: Deadline | null;
 
   /** Place in the call chart; changed by the dispatcher alone. */
   state: CallState = callState.created;
-  /** Epoch milliseconds; -1 while it has not happened. */
-  queuedAt = -1;
-  /** Epoch milliseconds of its first attempt. */
-  startedAt: number | null = null;
+  readonly #terms: CallTerms;
+  #queued: Instant | null = null;
+  #started: Instant | null = null;
   /** How often it was sent. */
   attempts = 0;
   /** Null before it has begun and after it has ended: an old row, though nobody knows it, would keep what hangs on it from being collected with the young. */
@@ -121,16 +117,47 @@ export class CallRow implements QueueEntry<CallRow> {
       input;
     const { countedFrom } = input;
     this.id = input.id;
-    this.caller = input.caller ?? '';
-    this.priority = input.priority ?? 0;
-    this.weight = input.weight ?? 1;
+    this.#terms = termsOf(input);
     this.tokens = input.tokens ?? 0;
-    this.streaming = input.streaming ?? false;
     this.handle = input.handle;
     this.deadline =
       Math.min(endsBy, beginsBy) === Number.POSITIVE_INFINITY
         ? null
         : { row: this, beginsBy, endsBy, countedFrom, dueAt: Number.POSITIVE_INFINITY, heapIndex: -1 };
+  }
+
+  get caller(): string {
+    return this.#terms.caller;
+  }
+
+  get priority(): number {
+    return this.#terms.priority;
+  }
+
+  get weight(): number {
+    return this.#terms.weight;
+  }
+
+  get streaming(): boolean {
+    return this.#terms.streaming;
+  }
+
+  /** Epoch milliseconds; -1 while it has not happened. */
+  get queuedAt(): number {
+    return this.#queued?.at ?? -1;
+  }
+
+  set queuedAt(at: number) {
+    this.#queued = instantOf(at);
+  }
+
+  /** Epoch milliseconds of its first attempt; null while there was none. */
+  get startedAt(): number | null {
+    return this.#started?.at ?? null;
+  }
+
+  set startedAt(at: number) {
+    this.#started = instantOf(at);
   }
 
   get cost(): number {

@@ -59,8 +59,8 @@ export interface DispatcherJournal {
   begin(event: DispatcherEvent, now: number): void;
   /** What chance or an effect has answered meanwhile, in the order of asking. */
   answered(answer: number | boolean): void;
-  /** It has been taken. */
-  end(): void;
+  /** That event has been taken. */
+  end(event: DispatcherEvent, now: number): void;
 }
 
 /** What a dispatcher is made from. */

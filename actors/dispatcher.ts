@@ -143,11 +143,11 @@ export class Dispatcher {
 
   /** Takes one event. While it does, time stands still. */
   receive(event: DispatcherEvent): void {
-    this.#moment.at = this.#clock.now();
-    const journal = this.#journal;
-    journal?.begin(event, this.#moment.at);
+    const now = this.#clock.now();
+    this.#moment.at = now;
+    this.#journal?.begin(event, now);
     this.#take(event);
-    journal?.end();
+    this.#journal?.end(event, now);
   }
 
   #take(event: DispatcherEvent): void {
@@ -263,7 +263,7 @@ export class Dispatcher {
     }
     row.queuedAt = this.#moment.at;
     const dueAt = Math.min(row.deadlineAt, row.queueDeadlineAt);
-    if (dueAt <= row.queuedAt) {
+    if (dueAt <= this.#moment.at) {
       this.#endings.finish(row, 'call.abort', timeoutFailure(row, this.#edges.blocked));
       return;
     }

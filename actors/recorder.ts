@@ -5,7 +5,7 @@ import type { DispatcherEvent } from './dispatcher-events.ts';
 import type { DispatcherJournal, DispatcherLimits, ResiliencePolicy } from './dispatcher-input.ts';
 import type { ModelEvent } from './imodel.ts';
 import { writeEvent, writeIdentity, writeLimits, writeResilience } from './journal-codec.ts';
-import { type Heard, Tape } from './tape.ts';
+import { Tape, type Who } from './tape.ts';
 
 /** What its owner tells an iModel machine. */
 export type OwnerEvent = Extract<ModelEvent, { type: `model.${string}` }>;
@@ -33,8 +33,6 @@ export interface RecorderOptions {
 /** Entries of one tape. */
 const tapeLength = 1_024;
 
-const nothing: DispatcherEvent = { type: 'clock.tick' };
-
 /** Writes down what an actor hears, as entries of a journal. */
 export class Recorder implements DispatcherJournal {
   readonly #options: RecorderOptions;
@@ -42,9 +40,8 @@ export class Recorder implements DispatcherJournal {
   #seq = 0;
   /** How many calls it has spoken of. */
   #calls = 0;
-  /** The event that is being taken. */
-  #event: DispatcherEvent = nothing;
-  readonly #heard: { -readonly [K in keyof Heard]: Heard[K] } = { at: 0, who: null, answers: null };
+  /** Who the call of the present event is, where nothing was said of it before. */
+  #who: Who | null = null;
   /** How many answers to the present event were no; all of them, while nothing is kept of them. */
   #refused = 0;
   #answers: (number | boolean)[] | null = null;
@@ -64,9 +61,7 @@ export class Recorder implements DispatcherJournal {
   }
 
   begin(event: DispatcherEvent, now: number): void {
-    this.#event = event;
-    this.#heard.at = now;
-    this.#heard.who = 'row' in event && event.row.journalNumber === 0 ? this.#introduce(event.row) : null;
+    this.#who = 'row' in event && event.row.journalNumber === 0 ? this.#introduce(event.row, now) : null;
     this.#answers = null;
     this.#refused = 0;
   }
@@ -78,12 +73,9 @@ export class Recorder implements DispatcherJournal {
     else this.#answers.push(answer);
   }
 
-  end(): void {
-    this.#heard.answers = this.#answers;
-    if (this.#tape.hear(this.#event, this.#heard)) this.#recorded();
-    else this.#write(this.#event);
-    // What is in it may be large.
-    this.#event = nothing;
+  end(event: DispatcherEvent, now: number): void {
+    if (this.#tape.hear(event, now, this.#who, this.#answers)) this.#recorded();
+    else this.#write(event, now);
   }
 
   /** Its owner tells the machine something. */
@@ -117,15 +109,15 @@ export class Recorder implements DispatcherJournal {
     });
   }
 
-  #write(event: DispatcherEvent): void {
-    const { at, who, answers } = this.#heard;
+  #write(event: DispatcherEvent, at: number): void {
+    const who = this.#who;
     const entry = writeEvent(event, {
       seq: this.#seq + 1,
       at,
       who: typeof who === 'string' ? { id: who } : who,
       restored: (rows) => this.#callsOf(rows),
     });
-    if (answers !== null) entry.answers = [...answers];
+    if (this.#answers !== null) entry.answers = [...this.#answers];
     this.#add(entry);
   }
 
@@ -142,9 +134,9 @@ export class Recorder implements DispatcherJournal {
     this.#options.turned(this.#tape);
   }
 
-  #introduce(row: CallRow): Heard['who'] {
+  #introduce(row: CallRow, at: number): Who {
     this.#number(row);
-    return writeIdentity(row, this.#options.requestOf?.(row, this.#heard.at));
+    return writeIdentity(row, this.#options.requestOf?.(row, at));
   }
 
   #callsOf(rows: readonly CallRow[]): { calls: number[]; requests?: Record<string, unknown>[] } {

@@ -1,16 +1,13 @@
 import type { Failure } from '../schemas/failure.ts';
 import type { CallIdentity, JournalEntry } from '../schemas/journal.ts';
+import type { CallRow } from './call-row.ts';
 import type { DispatcherEvent } from './dispatcher-events.ts';
 
-/** What is recorded of an event beside the event. */
-export interface Heard {
-  /** Epoch milliseconds. */
-  readonly at: number;
-  /** Who its call is, where the journal speaks of it for the first time: only the id where there is nothing else to say. */
-  readonly who: CallIdentity | string | null;
-  /** See `answers` of an entry; null where all said no. */
-  readonly answers: readonly (number | boolean)[] | null;
-}
+/** Who a call is: only the id where there is nothing else to say. */
+export type Who = CallIdentity | string;
+
+/** What an event was answered; see `answers` of an entry. */
+export type AnswersHeard = readonly (number | boolean)[];
 
 /** The events that come with every call. */
 const kinds = ['call.submit', 'call.sent', 'call.answer', 'call.settle', 'call.hook', 'clock.tick'] as const;
@@ -34,7 +31,7 @@ export class Tape {
   /** Who, a failure, or a whole entry. */
   readonly #values: unknown[];
   /** By index; null while all have said no. */
-  #answers: (Heard['answers'] | undefined)[] | null = null;
+  #answers: (AnswersHeard | undefined)[] | null = null;
   #length = 0;
 
   constructor(firstSeq: number, capacity: number) {
@@ -56,34 +53,39 @@ export class Tape {
     return this.#length === this.#kinds.length;
   }
 
-  /** Adds an event of one of {@link kinds}. @returns False for any other, which is to be added as a whole. */
-  hear(event: DispatcherEvent, heard: Heard): boolean {
+  /**
+   * Adds an event of one of {@link kinds}.
+   *
+   * @param at - Epoch milliseconds.
+   * @param who - Who its call is, where the journal speaks of it for the first time.
+   * @param answers - Null where all said no.
+   * @returns False for any other, which is to be added as a whole.
+   */
+  hear(event: DispatcherEvent, at: number, who: Who | null, answers: AnswersHeard | null): boolean {
     const index = this.#length;
+    // Whoever is met late is told of with the entry as a whole.
+    if (who !== null && event.type !== 'call.submit') return false;
     switch (event.type) {
       case 'call.submit':
-        this.#values[index] = heard.who;
-        break;
+        this.#values[index] = who;
+        return this.#begin(kind['call.submit'], event.row, at, answers);
       case 'call.sent':
+        return this.#begin(kind['call.sent'], event.row, at, answers);
       case 'call.answer':
-        break;
+        return this.#begin(kind['call.answer'], event.row, at, answers);
       case 'call.settle':
         this.#values[index] = event.failure;
         this.#tokens[index] = event.tokens ?? Number.NaN;
         this.#flags[index] = (event.isDelivered === true ? 1 : 0) | (event.isUnasked === true ? 2 : 0);
-        break;
+        return this.#begin(kind['call.settle'], event.row, at, answers);
       case 'call.hook':
         this.#flags[index] = event.isRunning ? 1 : 0;
-        break;
+        return this.#begin(kind['call.hook'], event.row, at, answers);
       case 'clock.tick':
-        this.#begin(kind['clock.tick'], heard);
-        return true;
+        return this.#begin(kind['clock.tick'], null, at, answers);
       default:
         return false;
     }
-    if (heard.who !== null && event.type !== 'call.submit') return false;
-    this.#calls[index] = event.row.journalNumber;
-    this.#begin(kind[event.type], heard);
-    return true;
   }
 
   /** Adds an entry, which must have the next number and is not to be changed any more. */
@@ -106,7 +108,7 @@ export class Tape {
     const flag = (flags & 1) === 1;
     switch (name) {
       case 'call.submit': {
-        const who = this.#values[index] as Heard['who'];
+        const who = this.#values[index] as Who | null;
         if (who === null) return { ...common, type: name, call, ...told };
         return { ...common, type: name, call, who: typeof who === 'string' ? { id: who } : who, ...told };
       }
@@ -130,8 +132,9 @@ export class Tape {
     }
   }
 
-  #begin(kindNumber: number, { at, answers }: Heard): void {
+  #begin(kindNumber: number, row: CallRow | null, at: number, answers: AnswersHeard | null): true {
     const index = this.#length;
+    if (row !== null) this.#calls[index] = row.journalNumber;
     this.#kinds[index] = kindNumber;
     this.#ats[index] = at;
     if (answers !== null) {
@@ -139,5 +142,6 @@ export class Tape {
       this.#answers[index] = answers;
     }
     this.#length = index + 1;
+    return true;
   }
 }

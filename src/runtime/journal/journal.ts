@@ -34,7 +34,7 @@ export interface JournalInit {
 export class Journal {
   readonly recorder: Recorder;
   readonly #init: JournalInit;
-  readonly #writers = new Set<JournalWriter>();
+  readonly #writers: JournalWriter[] = [];
   #tapes: Tape[];
   /** The numbers of the last two snapshots; Infinity where there is none. */
   #before = Number.POSITIVE_INFINITY;
@@ -79,7 +79,7 @@ export class Journal {
 
   /** Gives all entries from now on to a writer too, a snapshot first. */
   attach(writer: JournalWriter): void {
-    this.#writers.add(writer);
+    this.#writers.push(writer);
     writer.onGap = (lostAfter) => {
       writer.follow(this.recorder.tape);
       this.recorder.dropped(this.recorder.seq - lostAfter, this.#init.now());
@@ -91,7 +91,7 @@ export class Journal {
 
   /** Resolves when its writers have written all there was, or given up. */
   async close(): Promise<void> {
-    await Promise.all([...this.#writers].map((writer) => writer.close()));
+    await Promise.all(this.#writers.map((writer) => writer.close()));
   }
 
   #recorded(): void {

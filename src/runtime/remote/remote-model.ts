@@ -1,4 +1,3 @@
-import { randomUUID } from 'node:crypto';
 import { filesToText } from '../../../schemas/bytes.ts';
 import { type ModelEventMessage, modelEvent } from '../../../schemas/event.ts';
 import { type CallExplanation, callExplanation } from '../../../schemas/explanation.ts';
@@ -11,6 +10,7 @@ import { checkToken, subjects } from '../../bus/subjects.ts';
 import type { Fields } from '../../endpoints/endpoint.ts';
 import { BusSpan } from '../../telemetry/bus-span.ts';
 import { checkedCallOptions } from '../checked-call-options.ts';
+import { createId } from '../create-id.ts';
 import { refuseStranger } from '../required-methods.ts';
 import { followPrefix } from './follow-later.ts';
 import { checkedReply } from './read-reply.ts';
@@ -82,7 +82,7 @@ export class RemoteModel {
       const settings = checkedCallOptions(options);
       if (settings.signal?.aborted) throw cancelled(settings.signal.reason);
       // A call id of the caller's own travels as a header; one that is made here is the request's own name, which costs nothing.
-      const id = randomUUID();
+      const id = createId();
       const callId = settings.callId ?? id;
       const span = BusSpan.begin('invoke', this.id, settings);
       const call = {
@@ -109,7 +109,7 @@ export class RemoteModel {
       request: filesToText(request),
       credit,
       idleTimeoutMs,
-      options: { ...withTrace(settings, span), callId: settings.callId ?? randomUUID() },
+      options: { ...withTrace(settings, span), callId: settings.callId ?? createId() },
       span,
     });
   }

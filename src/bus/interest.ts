@@ -1,6 +1,7 @@
 import type { BusClock } from './bus.ts';
+import { keepAlive } from './requests.ts';
 
-/** How long a subject stays silent after the server said that nobody listens, in milliseconds. */
+/** How long a subject stays silent after the server said that nobody listens, at most, in milliseconds. */
 const silenceMs = 50;
 
 /** Subjects that are remembered; beyond this all are forgotten and asked about again. */
@@ -8,10 +9,10 @@ const maxSubjects = 4_096;
 
 interface Topic {
   readonly index: number;
-  /** Before this, nobody listens. */
-  silentUntil: number;
-  /** Before this, the server need not be asked again. */
-  askedUntil: number;
+  /** Nobody listens. */
+  isSilent: boolean;
+  /** The server need not be asked again. */
+  isAsked: boolean;
 }
 
 /**
@@ -19,11 +20,15 @@ interface Topic {
  *
  * A client is not told who subscribes. But the server says so when a message with a reply subject finds nobody: so every now and then
  * a message carries one. An observer that comes while a busy sender is silent hears it after 50 ms at most.
+ *
+ * One timer ends what is known of all subjects, as every call asks about several of them: to read the clock for each would cost more than all else
+ * that is done here.
  */
 export class Interest {
   readonly #clock: BusClock;
   readonly #topics = new Map<string, Topic>();
   readonly #byIndex: Topic[] = [];
+  #timer: unknown;
 
   constructor(clock: BusClock) {
     this.#clock = clock;
@@ -35,11 +40,11 @@ export class Interest {
    * @returns Null when nobody listens; an empty text to send as usual; else the token to put into the message's reply subject.
    */
   next(subject: string): string | null {
-    const now = this.#clock.now();
     const topic = this.#topics.get(subject) ?? this.#add(subject);
-    if (now < topic.silentUntil) return null;
-    if (now < topic.askedUntil) return '';
-    topic.askedUntil = now + silenceMs;
+    if (topic.isSilent) return null;
+    if (topic.isAsked) return '';
+    topic.isAsked = true;
+    this.#timer ??= this.#forgetLater();
     return `${tokenPrefix}${topic.index}`;
   }
 
@@ -47,21 +52,36 @@ export class Interest {
   nobody(token: string): void {
     if (!token.startsWith(tokenPrefix)) return;
     const topic = this.#byIndex[Number(token.slice(tokenPrefix.length))];
-    if (topic !== undefined) topic.silentUntil = this.#clock.now() + silenceMs;
+    // An answer that comes late says nothing about now.
+    if (topic?.isAsked === true) topic.isSilent = true;
   }
 
   /** Forgets everything: after a reconnect others may listen. */
   clear(): void {
+    this.#clock.clearTimeout(this.#timer);
+    this.#timer = undefined;
     this.#topics.clear();
     this.#byIndex.length = 0;
   }
 
   #add(subject: string): Topic {
     if (this.#topics.size >= maxSubjects) this.clear();
-    const topic: Topic = { index: this.#byIndex.length, silentUntil: 0, askedUntil: 0 };
+    const topic: Topic = { index: this.#byIndex.length, isSilent: false, isAsked: false };
     this.#topics.set(subject, topic);
     this.#byIndex.push(topic);
     return topic;
+  }
+
+  #forgetLater(): unknown {
+    const timer = this.#clock.setTimeout(() => {
+      this.#timer = undefined;
+      for (const topic of this.#byIndex) {
+        topic.isSilent = false;
+        topic.isAsked = false;
+      }
+    }, silenceMs);
+    keepAlive(timer, false);
+    return timer;
   }
 }
 

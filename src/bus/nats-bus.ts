@@ -201,6 +201,7 @@ export class NatsBus implements Bus {
     this.#status.report('closed');
     this.#closing.abort();
     this.#requests.failWhere(() => busClosed());
+    this.#interest.clear();
     this.#router.clear();
     this.#outgoing.close(busClosed());
     this.#bodies.clear();

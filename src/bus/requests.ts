@@ -212,7 +212,7 @@ function timedOut(entry: Entry): IModelError {
 }
 
 /** Whether a timer keeps the process running; timers of a virtual clock do not know the question. */
-function keepAlive(handle: unknown, alive: boolean): void {
+export function keepAlive(handle: unknown, alive: boolean): void {
   if (typeof handle !== 'object' || handle === null || !('ref' in handle)) return;
   const timer = handle as NodeJS.Timeout;
   if (alive) timer.ref();

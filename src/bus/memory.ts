@@ -127,7 +127,8 @@ class MemoryBus implements Bus {
   }
 
   #check(subject: string, options: PublishOptions | undefined): void {
-    if (!this.#checked.has(subject)) {
+    // The subject of a reply is this bus's own, and another for every request.
+    if (!subject.startsWith(this.#inbox) && !this.#checked.has(subject)) {
       checkSubject(subject);
       if (this.#checked.size >= 1_024) this.#checked.clear();
       this.#checked.add(subject);

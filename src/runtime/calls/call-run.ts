@@ -1,3 +1,4 @@
+import type { CallRow } from '../../../actors/call-row.ts';
 import type { Failure } from '../../../schemas/failure.ts';
 import type {
   ChunkSink,
@@ -14,19 +15,20 @@ import type { RateLimitInfo } from '../../http/rate-limit-headers.ts';
 import type { ApiCalling } from './api-calling.ts';
 import { FirstChunkGuard } from './first-chunk-guard.ts';
 
-/** What a run tells of. */
+/** What runs tell of. */
 export interface CallRunListener {
   /** Whether nothing should be written now. */
   withholds(): boolean;
-  sent(): void;
-  answered(): void;
+  sent(run: CallRun): void;
+  answered(run: CallRun): void;
   learned(info: RateLimitInfo): void;
-  noted(note: UpstreamNote): void;
+  noted(run: CallRun, note: UpstreamNote): void;
 }
 
 /** One attempt of a call, as its endpoint sees it. */
 export class CallRun implements EndpointJob, AbortSource {
   readonly call: ApiCalling;
+  readonly row: CallRow;
   readonly sink: ChunkSink | null;
   readonly #listener: CallRunListener;
   readonly #guard: FirstChunkGuard | null;
@@ -39,8 +41,9 @@ export class CallRun implements EndpointJob, AbortSource {
   aborted = false;
   reason: unknown;
 
-  constructor(call: ApiCalling, listener: CallRunListener) {
+  constructor(call: ApiCalling, row: CallRow, listener: CallRunListener) {
     this.call = call;
+    this.row = row;
     this.#listener = listener;
     this.#guard = call.sink === null ? null : new FirstChunkGuard(call, call.outlet ?? call.sink);
     this.sink = this.#guard;
@@ -105,14 +108,14 @@ export class CallRun implements EndpointJob, AbortSource {
   }
 
   sent(): void {
-    this.#listener.sent();
+    this.#listener.sent(this);
   }
 
   answered(): void {
     // An endpoint may say so twice, or when its call has ended without it.
     if (this.#hasAnswered || this.call.ended) return;
     this.#hasAnswered = true;
-    this.#listener.answered();
+    this.#listener.answered(this);
   }
 
   onRateLimit(info: RateLimitInfo): void {
@@ -120,7 +123,7 @@ export class CallRun implements EndpointJob, AbortSource {
   }
 
   journal(note: UpstreamNote): void {
-    this.#listener.noted(note);
+    this.#listener.noted(this, note);
   }
 
   /** Tells the endpoint to end it. */

@@ -11,7 +11,7 @@ import type { ChunkOutlet } from '../../hooks/chunk-outlet.ts';
 import type { ApiCalling } from './api-calling.ts';
 import type { Caching } from './caching.ts';
 import type { CallEntry, Running } from './call-entry.ts';
-import { CallRun } from './call-run.ts';
+import { CallRun, type CallRunListener } from './call-run.ts';
 import type { EndpointStanding } from './endpoint-standing.ts';
 import { type FallbackPolicy, isWorthFallback, Rescue } from './fallback.ts';
 import { writeAnswer } from './given-answer.ts';
@@ -54,10 +54,23 @@ export class Executor implements DispatcherEffects {
   readonly #options: ExecutorOptions;
   /** Calls whose post hook runs, with what stops it. */
   readonly #finishing = new Map<CallRow, AbortController>();
+  /** What attempts tell of; one for all of them, since a call has no time for closures of its own. */
+  readonly #attempts: CallRunListener;
   #send: (event: DispatcherEvent) => void = () => {};
 
   constructor(options: ExecutorOptions) {
+    const { observer, isCooling } = options;
     this.#options = options;
+    this.#attempts = {
+      withholds: isCooling,
+      sent: ({ row }) => this.#send({ type: 'call.sent', row }),
+      answered: ({ row, call }) => {
+        this.#send({ type: 'call.answer', row });
+        observer.answered(call);
+      },
+      learned: (limits) => this.#send({ type: 'limits.learned', limits }),
+      noted: ({ call }, note) => observer.noted(call, note),
+    };
   }
 
   /** Connects the executor to its dispatcher; before this it reports to nobody. */
@@ -66,20 +79,11 @@ export class Executor implements DispatcherEffects {
   }
 
   start(row: CallRow): void {
-    const { observer, standing, isCooling } = this.#options;
+    const { observer, standing } = this.#options;
     const call = callOf(row);
     const upstream = this.#upstreamOf(call);
     call.own?.take();
-    const run = new CallRun(call, {
-      withholds: isCooling,
-      sent: () => this.#send({ type: 'call.sent', row }),
-      answered: () => {
-        this.#send({ type: 'call.answer', row });
-        observer.answered(call);
-      },
-      learned: (limits) => this.#send({ type: 'limits.learned', limits }),
-      noted: (note) => observer.noted(call, note),
-    });
+    const run = new CallRun(call, row, this.#attempts);
     if (call.attempts === 0) observer.started(call);
     call.attempts = row.attempts;
     const recorded = observer.starting(call);

@@ -9,7 +9,7 @@ import { type Follower, followLater, neverFollow } from './follow-later.ts';
 import { FollowedCall } from './followed-call.ts';
 import { readCall } from './read-call.ts';
 import { RemoteCall } from './remote-call.ts';
-import { type ReplyListener, requestCall } from './request-call.ts';
+import { type Requester, requestCall } from './request-call.ts';
 
 /** How long after its deadline or cancel a call's terminal reply is waited for, in milliseconds. */
 const replyGraceMs = 2_000;
@@ -27,7 +27,7 @@ export interface RemoteInvocationOptions {
 }
 
 /** One call that is invoked elsewhere, from its request to its outcome: whatever tells of it first. */
-export class RemoteInvocation implements ReplyListener, Follower {
+export class RemoteInvocation implements Requester, Follower {
   readonly #options: RemoteInvocationOptions;
   readonly startedAt = performance.now();
   place = -1;
@@ -44,18 +44,13 @@ export class RemoteInvocation implements ReplyListener, Follower {
     const { bus, settings } = this.#options;
     const { timeoutMs, signal } = settings;
     const headers = toHeaders(settings);
-    requestCall(
-      bus,
-      subject,
-      request,
-      {
-        token,
-        idempotent: true,
-        ...(headers === undefined ? {} : { headers }),
-        ...(timeoutMs === undefined ? {} : { timeoutMs: timeoutMs + replyGraceMs }),
-      },
-      this,
-    );
+    const options = {
+      token,
+      idempotent: true,
+      ...(headers === undefined ? {} : { headers }),
+      ...(timeoutMs === undefined ? {} : { timeoutMs: timeoutMs + replyGraceMs }),
+    } as const;
+    requestCall({ bus, subject, payload: request, options }, this);
     signal?.addEventListener('abort', this, { once: true });
     followLater(this);
   }

@@ -121,7 +121,9 @@ export class RemoteStream implements AsyncIterableIterator<Chunk> {
     const headers = toHeaders(options) ?? {};
     if (credit > 0) headers[headerNames.credit] = String(credit);
     const asked = { headers, timeoutMs: answerTimeoutMs, idempotent: true } as const;
-    requestCall(bus, subjects.stream(modelId), request, asked, {
+    const question = { bus, subject: subjects.stream(modelId), payload: request, options: asked };
+    requestCall(question, {
+      startedAt: performance.now(),
       replied: (message) => this.#opened(message),
       failed: (error) => this.#fail(error),
     });

@@ -10,41 +10,59 @@ const lameDuckMs = 120_000;
 /** How long to wait between two tries, in milliseconds. */
 const pauseMs = 100;
 
-/** Hears how a request ended. */
-export interface ReplyListener {
+/** Sends a request, and hears how it ended. */
+export interface Requester {
+  /** When it began, on the clock of `performance`. */
+  readonly startedAt: number;
   replied(message: Message): void;
   /** `no_responder` only when the host is not back some time after the connection was. */
   failed(error: unknown): void;
 }
 
+/** What is asked, and of whom. */
+export interface CallQuestion {
+  readonly bus: Bus;
+  readonly subject: string;
+  readonly payload: unknown;
+  readonly options: RequestOptions & { readonly idempotent: true };
+}
+
 /** Sends the request of a call. It may reach its host twice, so it must be named by a call id or by its token. */
-export function requestCall(
-  bus: Bus,
-  subject: string,
-  payload: unknown,
-  options: RequestOptions & { readonly idempotent: true },
-  listener: ReplyListener,
-): void {
-  const breaks = breaksOf(bus);
-  const { count } = breaks;
-  const endsAt = options.timeoutMs === undefined ? Number.POSITIVE_INFINITY : performance.now() + options.timeoutMs;
-  const sentAt = performance.now();
-  const mayReturn = (error: unknown): boolean => {
-    const now = performance.now();
-    if (!IModelError.is(error) || error.code !== 'no_responder' || now > endsAt) return false;
-    if (breaks.count !== count && now <= breaks.healedAt + returnMs) return true;
-    return now <= breaks.movingUntil && now <= sentAt + returnMs;
-  };
-  const send = (left: RequestOptions): void => {
-    bus.request(subject, payload, left).then(
-      (message) => listener.replied(message),
-      (error: unknown) => {
-        if (mayReturn(error)) setTimeout(() => send(withTime(options, endsAt)), pauseMs);
-        else listener.failed(error);
-      },
-    );
-  };
-  send(options);
+export function requestCall(question: CallQuestion, requester: Requester): void {
+  const breaks = breaksOf(question.bus);
+  send(question, question.options, { requester, breaks, count: breaks.count });
+}
+
+/** Who asks, and what had become of the connection by then. */
+interface Asked {
+  readonly requester: Requester;
+  readonly breaks: Breaks;
+  readonly count: number;
+}
+
+function send(question: CallQuestion, left: RequestOptions, asked: Asked): void {
+  const { bus, subject, payload } = question;
+  bus.request(subject, payload, left).then(
+    (message) => asked.requester.replied(message),
+    (error: unknown) => {
+      const endsAt = endOf(question, asked);
+      if (mayReturn(error, endsAt, asked)) setTimeout(() => send(question, withTime(left, endsAt), asked), pauseMs);
+      else asked.requester.failed(error);
+    },
+  );
+}
+
+/** Whether its host may be there again soon. */
+function mayReturn(error: unknown, endsAt: number, { requester, breaks, count }: Asked): boolean {
+  const now = performance.now();
+  if (!IModelError.is(error) || error.code !== 'no_responder' || now > endsAt) return false;
+  if (breaks.count !== count && now <= breaks.healedAt + returnMs) return true;
+  return now <= breaks.movingUntil && now <= requester.startedAt + returnMs;
+}
+
+/** When its time is up, on the clock of `performance`. */
+function endOf({ options: { timeoutMs } }: CallQuestion, { requester: { startedAt } }: Asked): number {
+  return timeoutMs === undefined ? Number.POSITIVE_INFINITY : startedAt + timeoutMs;
 }
 
 /** The same request with the time it has left. */

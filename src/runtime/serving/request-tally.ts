@@ -16,10 +16,8 @@ export class RequestTally {
     this.lastError = error instanceof Error ? error.message : String(error);
   }
 
-  /** @param now - When the call ended, by the clock of its iModel. */
-  ended({ row, failure }: ApiCalling, now: number): void {
-    const startedAt = row?.startedAt ?? null;
-    if (startedAt !== null) this.processingMs += now - startedAt;
+  ended({ duration, failure }: ApiCalling): void {
+    if (duration !== null) this.processingMs += duration * 1_000;
     if (failure === null) return;
     this.errors += 1;
     this.lastError = failure.message;

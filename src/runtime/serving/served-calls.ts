@@ -108,7 +108,7 @@ export class ServedCalls {
     if (!(call.sink instanceof LateSink)) call.onEnd(() => this.#answer(call));
     else if (!call.ended) call.sink.passTo(this.#options.streams.open(undefined, call, null));
     else this.#makeAsk(call.id);
-    call.onEnd(() => this.#ended(call.id, true));
+    call.onEnd(() => this.#ended(call, true));
   }
 
   /** Ends calls that were to be followed and are not, since their caller died before it could; lets go of those that ended long ago. */
@@ -146,9 +146,8 @@ export class ServedCalls {
     this.#options.bus.announce(subjects.chunks(this.#model.id, callId), () => alive);
   }
 
-  #ended(callId: string, keep: boolean): void {
-    const call = this.#calls.get(callId);
-    this.#calls.ended(callId, keep, call === undefined ? 0 : keptBytes(call));
+  #ended(call: ApiCalling, keep: boolean): void {
+    this.#calls.ended(call.id, keep, keptBytes(call));
     this.#options.ended();
   }
 
@@ -190,9 +189,9 @@ export class ServedCalls {
     call.askedBy = options.caller ?? '';
     this.#calls.add(call.id, call);
     call.onEnd(() => {
-      tally.ended(call, live.clock.now());
+      tally.ended(call);
       // Only a caller that chose the id can ask for it again.
-      this.#ended(call.id, callId !== undefined);
+      this.#ended(call, callId !== undefined);
     });
     if (streaming) call.sink = this.#options.streams.open(message, call, credit);
     const start = (): void => {

@@ -14,12 +14,13 @@ export class EventNumbers {
   }
 }
 
-/** The events of a text one by one. */
-export function* eventsOf(text: string): Generator<string, void, undefined> {
-  let start = 0;
-  while (start < text.length) {
+/** The events of a text one by one: most texts are one. */
+export function eventsOf(text: string): string[] {
+  const events: string[] = [];
+  for (let start = 0; start < text.length; ) {
     const end = text.indexOf('\n\n', start) + 2;
-    yield text.slice(start, end);
+    events.push(text.slice(start, end));
     start = end;
   }
+  return events;
 }

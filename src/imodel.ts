@@ -12,6 +12,7 @@ import {
 import type { JournalEntry } from '../schemas/journal.ts';
 import type { ModelDict } from '../schemas/snapshot.ts';
 import type { ModelState } from '../schemas/state.ts';
+import { refuseNoFunction, refuseStranger } from './arguments.ts';
 import type { Bus } from './bus/bus.ts';
 import type { Endpoint, Fields } from './endpoints/endpoint.ts';
 import { withoutField } from './endpoints/fields.ts';
@@ -30,7 +31,6 @@ import { LiveModel } from './runtime/model/live-model.ts';
 import { type Backlog, backlogOf, stateOf } from './runtime/model/model-state.ts';
 import { ProviderSession } from './runtime/model/provider-session.ts';
 import { limitsOf, resilienceOf } from './runtime/policies.ts';
-import { refuseNoFunction, refuseStranger } from './runtime/required-methods.ts';
 import { resolveEndpoint, splitOptions } from './runtime/resolve-endpoint.ts';
 import { type ServedModel, serveModel } from './runtime/serving/serve.ts';
 import { makeByRecipe, recipeOf } from './runtime/state/endpoint-recipe.ts';

@@ -1,4 +1,5 @@
 import { randomBytes } from 'node:crypto';
+import { refuseNoObject } from '../arguments.ts';
 import type {
   Bus,
   BusOptions,
@@ -27,6 +28,7 @@ import { within } from './within.ts';
  * spans several actors comes to its end.
  */
 export function createMemoryBus(options: BusOptions = {}): Bus {
+  refuseNoObject('options', options);
   return new MemoryBus(options);
 }
 

@@ -1,4 +1,5 @@
 import { connect } from 'nats';
+import { refuseNoObject } from '../arguments.ts';
 import { IModelError } from '../errors.ts';
 import type { Bus } from './bus.ts';
 import { NatsBus } from './nats-bus.ts';
@@ -26,6 +27,7 @@ export type { NatsOptions } from './nats-options.ts';
  * ```
  */
 export async function connectNats(options: NatsOptions = {}): Promise<NatsBus> {
+  refuseNoObject('options', options);
   const plan = planConnection(options);
   for (let attempt = 0; ; attempt += 1) {
     options.signal?.throwIfAborted();

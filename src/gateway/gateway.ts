@@ -1,6 +1,7 @@
 import type { AddressInfo } from 'node:net';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { type GatewayConfig, gatewayConfig } from '../../schemas/config.ts';
+import { refuseNoObject, refuseStranger } from '../arguments.ts';
 import type { Bus } from '../bus/bus.ts';
 import type { Caller } from '../callers/caller.ts';
 import type { HeldCall } from '../callers/caller-book.ts';
@@ -110,8 +111,11 @@ const shapes: Readonly<Record<string, Shape>> = {
 export async function startGateway(
   host: GatewayHost,
   config: GatewayConfig = {},
-  { onError = () => {}, inboxPrefix }: GatewayOptions = {},
+  options: GatewayOptions = {},
 ): Promise<Gateway> {
+  refuseNoHost(host);
+  refuseNoObject('options', options);
+  const { onError = () => {}, inboxPrefix } = options;
   const settings = checked(gatewayConfig, config, 'gateway option', 'config');
   const address = settings.host ?? '127.0.0.1';
   refuseOpenDoor(address, settings);
@@ -225,6 +229,12 @@ function slowReaderMsOf({ slowReaderTimeout = 60 }: GatewayConfig): number {
 }
 
 /** Without keys whoever reaches the address can spend the vendors' money. */
+function refuseNoHost(host: GatewayHost): void {
+  refuseNoObject('host', host);
+  refuseStranger('models', host.models);
+  if (host.bus !== undefined) refuseStranger('bus', host.bus);
+}
+
 function refuseOpenDoor(host: string, { callers = {}, callersFrom }: GatewayConfig): void {
   if (isLocalOnly(host) || callersFrom !== undefined || Object.keys(callers).length > 0) return;
   const message = `Expected \`host\` to be an address of this machine alone, such as 127.0.0.1, as no callers are configured (\`imodel keys create\` makes one); got \`${host}\``;

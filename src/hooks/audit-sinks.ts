@@ -1,6 +1,7 @@
 import { appendFile, mkdir, open } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import type { NatsConnection } from 'nats';
+import { refuseNoObject, refuseNoText } from '../arguments.ts';
 import { IModelError } from '../errors.ts';
 
 /** One line of an audit. */
@@ -22,8 +23,11 @@ export interface AuditSink {
 /**
  * Appends to a file of JSON lines, which only its owner may read. Its folder is made where it is missing; a file that is moved away is begun
  * anew. After a failure, or after a line that its writer could not finish, the next record begins on a line of its own.
+ *
+ * @throws IModelError `config` for a path that is no text.
  */
 export function auditFile(path: string): AuditSink {
+  refuseNoText('path', path);
   // Who wrote before may have been killed in the middle of a line.
   let isTorn: boolean | null = null;
   return {
@@ -60,6 +64,7 @@ export interface AuditStreamOptions {
  * @throws IModelError `config` for a bus that is no connection to a server.
  */
 export function auditStream(bus: object, options: AuditStreamOptions = {}): AuditSink {
+  refuseNoObject('options', options);
   const { stream = 'imodel-audit', subject = stream, timeoutMs = 5_000 } = options;
   const nats = natsOf(bus);
   // Several may write to one stream, each on a subject of its own.
@@ -88,6 +93,7 @@ export function auditStream(bus: object, options: AuditStreamOptions = {}): Audi
 
 /** The connection of a bus to its server. @throws IModelError `config` for a bus that has none. */
 export function natsOf(bus: object): NatsConnection {
+  refuseNoObject('bus', bus);
   const { connection } = bus as { readonly connection?: unknown };
   // What has a connection is a bus of `connectNats`, and this is its type there.
   if (typeof connection === 'object' && connection !== null) return connection as NatsConnection;

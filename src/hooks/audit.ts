@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { modelEvent } from '../../schemas/event.ts';
+import { refuseNoObject, refuseStranger } from '../arguments.ts';
 import type { Bus } from '../bus/bus.ts';
 import { subjects } from '../bus/subjects.ts';
 import type { AuditRecord, AuditSink } from './audit-sinks.ts';
@@ -44,6 +45,8 @@ export interface AuditLog {
  * `{ type: 'call', request, outcome, call, … }`. No call waits for it, whatever its sink does: while that is down, records wait here.
  */
 export function createAuditLog(bus: Bus, options: AuditLogOptions): AuditLog {
+  refuseStranger('bus', bus);
+  refuseNoObject('options', options);
   const log = new WaitingRecords(options);
   const { model, name = 'audit', content = false } = options;
   const subscriptions = [

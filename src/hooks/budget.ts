@@ -1,6 +1,7 @@
 import { usageFromWire } from '../../schemas/call.ts';
 import type { HookAnswerAt, HookAskAt } from '../../schemas/hook.ts';
 import type { PriceTable } from '../../schemas/prices.ts';
+import { refuseNoObject, refuseStranger } from '../arguments.ts';
 import type { Bus } from '../bus/bus.ts';
 import { IModelError, printValue } from '../errors.ts';
 import { costOf } from '../tokens/prices.ts';
@@ -47,6 +48,8 @@ export interface Budget {
  * @throws IModelError `config` for an amount or a period that is none.
  */
 export function createBudget(bus: Bus, options: BudgetOptions): Budget {
+  refuseStranger('bus', bus);
+  refuseNoObject('options', options);
   const { model, name = 'budget', onError, prices, ceilingsUsd = {}, unpriced = 'veto', now = Date.now } = options;
   const ceilingUsd = amount('ceilingUsd', options.ceilingUsd);
   const reserveUsd = amount('reserveUsd', options.reserveUsd ?? 0);

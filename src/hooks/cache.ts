@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto';
 import type { HookAnswerAt, HookAskAt } from '../../schemas/hook.ts';
+import { refuseNoObject, refuseStranger } from '../arguments.ts';
 import type { Bus } from '../bus/bus.ts';
 import { LimitedCache, type LimitedCacheOptions } from '../endpoints/limited-cache.ts';
 import { type OnHookOptions, onHook } from './on-hook.ts';
@@ -36,6 +37,8 @@ type Answer = HookAnswerAt<'pre_invocation'>;
  * Run one of it for each model: two keep half of the answers each.
  */
 export function createCallCache(bus: Bus, options: CallCacheOptions = {}): CallCache {
+  refuseStranger('bus', bus);
+  refuseNoObject('options', options);
   const { model, name = 'cache', onError, shared = true, ...limits } = options;
   const answers = new LimitedCache<Answer>(limits);
   let hits = 0;

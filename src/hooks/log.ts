@@ -1,5 +1,6 @@
 import type { Logger } from 'pino';
 import { type ModelEventMessage, type ModelEventType, modelEvent } from '../../schemas/event.ts';
+import { refuseNoObject, refuseStranger } from '../arguments.ts';
 import type { Bus } from '../bus/bus.ts';
 import { subjects } from '../bus/subjects.ts';
 import { writableEvent } from '../telemetry/redaction.ts';
@@ -45,6 +46,8 @@ const withheld = ['authorization', 'api_key', 'apiKey', 'headers', 'password', '
  * It only listens: whatever becomes of the log, no call waits for it or fails.
  */
 export async function createEventLog(bus: Bus, options: EventLogOptions = {}): Promise<EventLog> {
+  refuseStranger('bus', bus);
+  refuseNoObject('options', options);
   const { logger = await ownLogger(options.level ?? 'info'), model } = options;
   const subscription = bus.subscribe(subjects.everyEvent(model), (message) => {
     const parsed = modelEvent.safeParse(message.value());

@@ -1,3 +1,4 @@
+import { refuseNoObject, refuseStranger } from '../arguments.ts';
 import { isHttpKind, type Provider } from './define-provider.ts';
 import type { Environment } from './endpoint-options.ts';
 import { providers } from './index.ts';
@@ -42,7 +43,10 @@ export interface ListEndpointsOptions {
  *
  * @throws IModelError `config`, naming those that there are, for a provider that there is not.
  */
-export function listEndpoints({ provider: name, env = process.env }: ListEndpointsOptions = {}): EndpointListing[] {
+export function listEndpoints(options: ListEndpointsOptions = {}): EndpointListing[] {
+  refuseNoObject('options', options);
+  const { provider: name, env = process.env } = options;
+  refuseStranger('env', env);
   const list: readonly Provider[] = name === undefined ? providers : [knownProvider(name)];
   return list.flatMap((provider) =>
     provider.endpoints.map((kind) => {

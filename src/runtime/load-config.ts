@@ -14,6 +14,7 @@ import {
   writtenOptions,
 } from '../../schemas/imodel.ts';
 import { price, priceTable } from '../../schemas/prices.ts';
+import { refuseNoText } from '../arguments.ts';
 import { nearest } from '../endpoints/nearest.ts';
 import { IModelError, mayBeSecret, printValue } from '../errors.ts';
 import { loadPrices } from './load-prices.ts';
@@ -50,6 +51,7 @@ const knownNames: ReadonlySet<string> = new Set([
  * one that was probably meant), or a value that does not fit.
  */
 export async function loadConfig(path: string): Promise<RuntimeConfig> {
+  refuseNoText('path', path);
   return parseConfig(await readTextFile(path, 'config'), path);
 }
 

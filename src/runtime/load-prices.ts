@@ -1,6 +1,7 @@
 import { readFile } from 'node:fs/promises';
 import { writtenOptions } from '../../schemas/imodel.ts';
 import { type PriceTable, priceTable } from '../../schemas/prices.ts';
+import { refuseNoText } from '../arguments.ts';
 import { IModelError, printValue } from '../errors.ts';
 
 /**
@@ -13,6 +14,7 @@ import { IModelError, printValue } from '../errors.ts';
  * @throws IModelError `config`, naming the file and the entry, for one that cannot be read or does not fit.
  */
 export async function loadPrices(path: string): Promise<PriceTable> {
+  refuseNoText('path', path);
   const { parse } = await import('yaml');
   let written: unknown;
   try {

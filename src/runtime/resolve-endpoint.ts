@@ -1,5 +1,6 @@
 import { type ModelOptions, modelOptionNames, toSnakeCase } from '../../schemas/imodel.ts';
 import type { ModelDictOptions } from '../../schemas/snapshot.ts';
+import { refuseNoFunction, refuseStranger } from '../arguments.ts';
 import type { Endpoint, Fields } from '../endpoints/endpoint.ts';
 import { blamedOn } from '../endpoints/unwritable.ts';
 import { IModelError, printValue } from '../errors.ts';
@@ -8,7 +9,6 @@ import { type CreateEndpointOptions, createEndpoint } from '../providers/create.
 import { inferProvider } from '../providers/infer.ts';
 import { findProvider } from '../providers/match.ts';
 import { RemoteEndpoint } from './remote/remote-endpoint.ts';
-import { refuseNoFunction, refuseStranger } from './required-methods.ts';
 import { makeByRecipe, secretsOf } from './state/endpoint-recipe.ts';
 
 /** Options that hold code instead of data. */

@@ -2,6 +2,7 @@ import type { Clock } from '../../actors/clock.ts';
 import { type GatewayConfig, type NatsConfig, runtimeConfig, runtimeConfigBesideDicts } from '../../schemas/config.ts';
 import type { CloseOptions } from '../../schemas/imodel.ts';
 import type { ModelDict } from '../../schemas/snapshot.ts';
+import { refuseNoObject } from '../arguments.ts';
 import type { Bus } from '../bus/bus.ts';
 import { createMemoryBus } from '../bus/memory.ts';
 import type { NatsOptions } from '../bus/nats-options.ts';
@@ -105,6 +106,7 @@ export interface Runtime extends AsyncDisposable {
  * ```
  */
 export async function createRuntime(config: RuntimeConfig, options: RuntimeOptions = {}): Promise<Runtime> {
+  refuseNoObject('options', options);
   const schema = options.dicts === undefined ? runtimeConfig : runtimeConfigBesideDicts;
   const settings = checked(schema, config, 'config', 'config');
   const models = new Map<string, iModel>();

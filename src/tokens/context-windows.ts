@@ -1,3 +1,4 @@
+import { refuseNoObject, refuseNoText } from '../arguments.ts';
 import { lookUpModel, type ModelTable } from './model-table.ts';
 
 /** What is assumed of a model nobody knows, in tokens. */
@@ -99,8 +100,15 @@ export interface WindowQuestion {
   readonly table?: ModelTable<number>;
 }
 
-/** How many tokens a model takes; 128,000 when nobody knows. */
-export function contextWindowOf(model: string, { provider, override, table }: WindowQuestion = {}): number {
+/**
+ * How many tokens a model takes; 128,000 when nobody knows.
+ *
+ * @throws IModelError `config` for a name that is no text.
+ */
+export function contextWindowOf(model: string, question: WindowQuestion = {}): number {
+  refuseNoText('model', model);
+  refuseNoObject('question', question);
+  const { provider, override, table } = question;
   if (override !== undefined && override !== null) return override;
   const own = table === undefined ? undefined : lookUpModel(table, model);
   const byName = provider === 'claude_code' ? lookUpModel(claudeCodeNames, model) : undefined;

@@ -1,3 +1,5 @@
+import { refuseNoText } from '../arguments.ts';
+
 /** The two vocabularies that current models of OpenAI use; everything else is counted with the newer one. */
 type EncodingName = 'o200k_base' | 'cl100k_base';
 
@@ -8,9 +10,11 @@ const loading = new Map<EncodingName, Promise<void>>();
  * Loads the vocabulary for a model, 1 to 2 MB from the package itself, nothing from the network. Until it is there, texts are counted by
  * their length. Never rejects: without the vocabulary the count stays an estimate by length.
  *
+ * @throws IModelError `config` for a name that is no text.
  * @param model - A model's name. @defaultValue the newest vocabulary
  */
 export function loadTokenizer(model = ''): Promise<void> {
+  refuseNoText('model', model);
   const name = encodingName(model);
   let pending = loading.get(name);
   if (pending === undefined) {

@@ -1,23 +1,10 @@
 import { describe, expect, it } from 'vitest';
-import { failure as failureSchema } from '../../schemas/failure.ts';
-import { connect, createMemoryBus, IModelError, iModel, matchEndpoint, onHook } from '../../src/index.ts';
+import { connect, createMemoryBus, iModel, matchEndpoint, onHook } from '../../src/index.ts';
 import { startUpstream } from '../../src/testing/upstream.ts';
+import { refusal } from './refusal.ts';
 import { timedModel } from './timed-endpoint.ts';
 
 const openai = { model: 'openai/gpt-4o', apiKey: 'sk-of-nobody', baseUrl: 'http://127.0.0.1:9' };
-
-/** What a call throws or rejects with; fails when it does neither. */
-async function refusal(act: () => unknown): Promise<IModelError> {
-  try {
-    await act();
-  } catch (error) {
-    // Whatever is wrong with the input, the error is ours, and can travel.
-    if (!IModelError.is(error)) throw error;
-    failureSchema.parse(error.failure);
-    return error;
-  }
-  throw new Error('Expected a refusal');
-}
 
 // The types refuse most of what follows; what is tested is what JavaScript and files can pass.
 const build = (options: unknown): iModel => new iModel(options as never);

@@ -1,4 +1,5 @@
 import { type JournalEntry, journalEntry, journalVersion } from '../../../schemas/journal.ts';
+import { refuseNoObject, refuseNoText } from '../../arguments.ts';
 import { IModelError, printField, printValue } from '../../errors.ts';
 import { readTextFile } from '../text-file.ts';
 
@@ -24,8 +25,10 @@ export interface ReadJournalOptions {
  * @throws IModelError `config`, naming the line and the path in it, for what cannot be read, is no journal, is of a later version, or misses
  * entries without saying so.
  */
-export async function readJournal(file: string, { id }: Pick<ReadJournalOptions, 'id'> = {}): Promise<JournalEntry[]> {
-  return parseJournal(await readTextFile(file), { id, name: file }).entries;
+export async function readJournal(file: string, options: Pick<ReadJournalOptions, 'id'> = {}): Promise<JournalEntry[]> {
+  refuseNoText('file', file);
+  refuseNoObject('options', options);
+  return parseJournal(await readTextFile(file), { id: options.id, name: file }).entries;
 }
 
 /** As {@link readJournal}, from a text: one JSON document a line. */

@@ -3,6 +3,7 @@ import type { ModelMode, ModelRegions } from '../../../actors/imodel.ts';
 import { Replay, type ReplayedState } from '../../../actors/replay.ts';
 import type { CallExplanation } from '../../../schemas/explanation.ts';
 import type { JournalEntry } from '../../../schemas/journal.ts';
+import { refuseNoObject } from '../../arguments.ts';
 import { IModelError, printValue } from '../../errors.ts';
 import { checkJournal } from './read-journal.ts';
 
@@ -41,7 +42,9 @@ export interface ReplayedModel {
  * const { mode, state } = replay(await readJournal('gpt.jsonl'), { until: new Date('2026-11-27T12:00:00Z') });
  * ```
  */
-export function replay(journal: readonly unknown[], { until, id }: ReplayOptions = {}): ReplayedModel {
+export function replay(journal: readonly unknown[], options: ReplayOptions = {}): ReplayedModel {
+  refuseNoObject('options', options);
+  const { until, id } = options;
   const entries = checkJournal(journal, { id });
   const end = endOf(entries, until);
   const model = new Replay();
@@ -59,9 +62,10 @@ export function replay(journal: readonly unknown[], { until, id }: ReplayOptions
 export function explain(
   journal: readonly unknown[],
   callId: string,
-  { id }: Pick<ReplayOptions, 'id'> = {},
+  options: Pick<ReplayOptions, 'id'> = {},
 ): CallExplanation {
-  const entries = checkJournal(journal, { id });
+  refuseNoObject('options', options);
+  const entries = checkJournal(journal, { id: options.id });
   if (!entries.some(({ type }) => type === 'snapshot')) throw noState(entries.at(-1)?.seq ?? 0);
   const explanation = guarded(entries.at(-1), () => explainCall(entries, callId));
   if (explanation !== null) return explanation;

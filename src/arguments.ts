@@ -1,4 +1,4 @@
-import { IModelError, printField } from '../errors.ts';
+import { IModelError, printField } from './errors.ts';
 
 /** What must be able to do what, of all that is handed over as code and used as it is. */
 const requiredMethods = {
@@ -6,6 +6,7 @@ const requiredMethods = {
   clock: ['now', 'setTimeout', 'clearTimeout'],
   bus: ['publish', 'subscribe', 'request'],
   env: [],
+  models: ['get', 'has', 'values', 'forEach'],
 } as const satisfies Readonly<Record<string, readonly string[]>>;
 
 /**
@@ -15,10 +16,20 @@ const requiredMethods = {
  */
 export function refuseStranger(field: string, value: unknown): void {
   if (!Object.hasOwn(requiredMethods, field)) return;
-  if (typeof value !== 'object' || value === null) throw stranger(field, 'to be an object', value);
+  refuseNoObject(field, value);
   const methods: readonly string[] = requiredMethods[field as keyof typeof requiredMethods];
-  const missing = methods.find((name) => typeof Reflect.get(value, name) !== 'function');
+  const missing = methods.find((name) => typeof Reflect.get(value as object, name) !== 'function');
   if (missing !== undefined) throw stranger(field, `to have a method \`${missing}\``, value);
+}
+
+/** @throws IModelError `config` for what has no fields, where somebody hands over fields by name. */
+export function refuseNoObject(field: string, value: unknown): void {
+  if (typeof value !== 'object' || value === null) throw stranger(field, 'to be an object', value);
+}
+
+/** @throws IModelError `config` for what is no text. */
+export function refuseNoText(field: string, value: unknown): void {
+  if (typeof value !== 'string') throw stranger(field, 'to be a text', value);
 }
 
 /** @throws IModelError `config` for what cannot be called. */

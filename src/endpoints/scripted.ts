@@ -1,4 +1,4 @@
-import type { AnswerView, Usage } from '../../schemas/chunk.ts';
+import type { AnswerView, ToolUse, Usage } from '../../schemas/chunk.ts';
 import { type Failure, failureCodes, failureOf } from '../../schemas/failure.ts';
 import { type ScriptedRequest, scriptedRequest } from '../../schemas/requests/scripted.ts';
 import { IModelError, printValue } from '../errors.ts';
@@ -229,11 +229,7 @@ function textFor(script: ScriptedRequest): string {
 }
 
 function viewOf(script: ScriptedRequest, text: string, id: string): AnswerView {
-  const toolUses = (script.toolUses ?? []).map(({ id: given, name, input = {} }, index) => ({
-    id: given ?? `${id}-tool-${index + 1}`,
-    name,
-    input,
-  }));
+  const toolUses = script.toolUses === undefined ? [] : toolUsesOf(script.toolUses, id);
   return {
     text,
     thinking: script.thinking ?? '',
@@ -243,12 +239,23 @@ function viewOf(script: ScriptedRequest, text: string, id: string): AnswerView {
   };
 }
 
-function usageOf(script: ScriptedRequest, text: string): Usage | null {
-  if (script.usage === null) return null;
-  const { inputTokens, outputTokens } = script.usage ?? {
-    inputTokens: (script.messages ?? []).reduce((sum, { content }) => sum + quarter(contentText(content)), 0),
-    outputTokens: quarter(text),
-  };
+function toolUsesOf(scripted: NonNullable<ScriptedRequest['toolUses']>, id: string): ToolUse[] {
+  return scripted.map(({ id: given, name, input = {} }, index) => ({
+    id: given ?? `${id}-tool-${index + 1}`,
+    name,
+    input,
+  }));
+}
+
+function usageOf({ usage, messages = [] }: ScriptedRequest, text: string): Usage | null {
+  if (usage === null) return null;
+  if (usage !== undefined) return totalled(usage.inputTokens, usage.outputTokens);
+  let inputTokens = 0;
+  for (const { content } of messages) inputTokens += quarter(contentText(content));
+  return totalled(inputTokens, quarter(text));
+}
+
+function totalled(inputTokens: number, outputTokens: number): Usage {
   return { inputTokens, outputTokens, totalTokens: inputTokens + outputTokens };
 }
 

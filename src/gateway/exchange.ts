@@ -7,6 +7,7 @@ import type { Fields } from '../endpoints/endpoint.ts';
 import { IModelError } from '../errors.ts';
 import { record } from '../http/vendor-error.ts';
 import type { ApiCalling } from '../runtime/calls/api-calling.ts';
+import { keepListening } from '../runtime/calls/on-abort.ts';
 import type { Backlog } from '../runtime/model/model-state.ts';
 import { callOptionsOf, type HttpCallOptions, optionsAfterWait, refuseHopeless } from './call-options.ts';
 import { type AnswerContext, PlainBody, type Shape, type ShapedRequest, type StreamEncoder } from './dialect.ts';
@@ -182,6 +183,7 @@ function callerLeft(socket: Socket): AbortSignal {
   const known = leaving.get(socket);
   if (known !== undefined) return known;
   const left = new AbortController();
+  keepListening(left.signal);
   leaving.set(socket, left.signal);
   const leave = (): void => {
     left.abort(IModelError.of('cancelled', 'The caller closed its connection', { reason: 'the caller left' }));

@@ -4,15 +4,27 @@ const watches = new WeakMap<AbortSignal, AbortWatch>();
 
 /** Calls back when a signal aborts. @returns What takes that back. */
 export function onAbort(signal: AbortSignal, listener: () => void): () => void {
+  return watchOf(signal, false).add(listener);
+}
+
+/**
+ * Listens to a signal from now on, whether or not somebody waits for it: for one that belongs to a connection with one call after the other.
+ * Others are let go between their calls, since what is listened to is not collected while what it depends on lives.
+ */
+export function keepListening(signal: AbortSignal): void {
+  watchOf(signal, true);
+}
+
+function watchOf(signal: AbortSignal, stays: boolean): AbortWatch {
   let watch = watches.get(signal);
   if (watch === undefined) {
-    watch = new AbortWatch();
+    watch = new AbortWatch(signal, stays);
     watches.set(signal, watch);
     // Others may listen for each of a thousand calls; Node would warn at the eleventh.
     setMaxListeners(0, signal);
     signal.addEventListener('abort', watch, { once: true });
   }
-  return watch.add(listener);
+  return watch;
 }
 
 /** Somebody who waits for a signal. */
@@ -22,12 +34,16 @@ interface Listening {
   index: number;
 }
 
-/**
- * Listens to one signal for all who wait for it. A signal may be that of a connection with one call after the other, or end a thousand calls, and
- * a listener of its own for each of them costs more than its actor does.
- */
+/** Listens to one signal for all who wait for it: a listener of its own for each of a thousand calls costs more than their actor does. */
 class AbortWatch {
+  readonly #signal: AbortSignal;
+  readonly #stays: boolean;
   readonly #all: Listening[] = [];
+
+  constructor(signal: AbortSignal, stays: boolean) {
+    this.#signal = signal;
+    this.#stays = stays;
+  }
 
   add(listener: () => void): () => void {
     const own: Listening = { listener, index: this.#all.length };
@@ -43,11 +59,15 @@ class AbortWatch {
 
   /** The last takes its place. */
   #remove(own: Listening): void {
-    const last = own.index < 0 ? undefined : this.#all.pop();
+    if (own.index < 0) return;
+    const last = this.#all.pop();
     if (last !== undefined && last !== own) {
       last.index = own.index;
       this.#all[own.index] = last;
     }
     own.index = -1;
+    if (this.#stays || this.#all.length > 0) return;
+    this.#signal.removeEventListener('abort', this);
+    watches.delete(this.#signal);
   }
 }

@@ -1,5 +1,6 @@
+import { getEventListeners } from 'node:events';
 import { describe, expect, test } from 'vitest';
-import { onAbort } from '../../../src/runtime/calls/on-abort.ts';
+import { keepListening, onAbort } from '../../../src/runtime/calls/on-abort.ts';
 
 describe('who waits for a signal to abort', () => {
   test('is called back when it does, each once, in the order of their coming', () => {
@@ -36,15 +37,35 @@ describe('who waits for a signal to abort', () => {
     expect(heard).toEqual(['first', 'third']);
   });
 
-  test('costs the signal one listener, whoever waits', () => {
+  test('is one of many for whom the signal has one listener, which goes with the last', () => {
     const { signal } = new AbortController();
-    let listeners = 0;
-    const add = signal.addEventListener.bind(signal);
-    signal.addEventListener = (...args: Parameters<AbortSignal['addEventListener']>): void => {
-      listeners += 1;
-      add(...args);
-    };
-    for (let call = 0; call < 100; call += 1) onAbort(signal, () => {})();
-    expect(listeners).toBe(1);
+    const listeners = () => getEventListeners(signal, 'abort').length;
+    const [first, ...others] = Array.from({ length: 100 }, () => onAbort(signal, () => {}));
+    expect(listeners()).toBe(1);
+    for (const takeBack of others) takeBack();
+    expect(listeners()).toBe(1);
+    first?.();
+    first?.();
+    expect(listeners()).toBe(0);
+  });
+
+  test('hears of a signal that was let go and is waited for again', () => {
+    const controller = new AbortController();
+    const heard: number[] = [];
+    onAbort(controller.signal, () => heard.push(1))();
+    onAbort(controller.signal, () => heard.push(2));
+    controller.abort();
+    expect(heard).toEqual([2]);
+  });
+
+  test('finds a listener in place where the signal is to be listened to for long', () => {
+    const controller = new AbortController();
+    const heard: number[] = [];
+    keepListening(controller.signal);
+    onAbort(controller.signal, () => heard.push(1))();
+    expect(getEventListeners(controller.signal, 'abort')).toHaveLength(1);
+    onAbort(controller.signal, () => heard.push(2));
+    controller.abort();
+    expect(heard).toEqual([2]);
   });
 });

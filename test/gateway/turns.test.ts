@@ -33,4 +33,17 @@ describe('the turns of requests', () => {
       await nextTurn();
     }
   });
+
+  test('the longer a turn takes, the more are begun in the next: running streams do not starve those that come', async () => {
+    const turns = new Turns();
+    const begun: number[] = [];
+    const end = performance.now() + 20;
+    turns.begin(() => {
+      while (performance.now() < end);
+    });
+    for (let request = 0; request < 80; request += 1) turns.begin(() => begun.push(request));
+    expect(begun).toHaveLength(7);
+    await nextTurn();
+    expect(begun).toHaveLength(80);
+  });
 });

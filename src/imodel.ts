@@ -16,7 +16,6 @@ import { refuseNoFunction, refuseStranger } from './arguments.ts';
 import type { Bus } from './bus/bus.ts';
 import type { Endpoint, Fields } from './endpoints/endpoint.ts';
 import { withoutField } from './endpoints/fields.ts';
-import { IModelError } from './errors.ts';
 import { asRegistry, type HookRegistry } from './hooks/registry.ts';
 import type { CopyOptions, IModelFunctions, IModelOptions } from './imodel-options.ts';
 import { ApiCalling } from './runtime/calls/api-calling.ts';
@@ -33,7 +32,7 @@ import { ProviderSession } from './runtime/model/provider-session.ts';
 import { limitsOf, resilienceOf } from './runtime/policies.ts';
 import { resolveEndpoint, splitOptions } from './runtime/resolve-endpoint.ts';
 import { type ServedModel, serveModel } from './runtime/serving/serve.ts';
-import { makeByRecipe, recipeOf } from './runtime/state/endpoint-recipe.ts';
+import { makeAnother } from './runtime/state/endpoint-recipe.ts';
 import { type FromDictOptions, namingPath, readModel } from './runtime/state/read-model.ts';
 import { type ToDictOptions, writeModel, writeModelText } from './runtime/state/write-model.ts';
 import { systemClock } from './runtime/system-clock.ts';
@@ -184,12 +183,7 @@ export class iModel implements AsyncDisposable {
     checked(copyOptions, options, 'option', 'config');
     const { shareSession = false, endpoint: given } = options;
     if (given !== undefined) refuseStranger('endpoint', given);
-    const recipe = recipeOf(this.endpoint);
-    const endpoint = given ?? (recipe === undefined ? undefined : makeByRecipe(recipe));
-    if (endpoint === undefined) {
-      const message = 'Expected `endpoint` for the copy of an iModel on an endpoint of your own: two cannot share one';
-      throw IModelError.of('config', message, { field: 'endpoint' });
-    }
+    const endpoint = given ?? makeAnother(this.endpoint);
     const {
       id,
       createdAt,

@@ -1,5 +1,6 @@
 import type { ModelDictOptions } from '../../../schemas/snapshot.ts';
 import type { Endpoint } from '../../endpoints/endpoint.ts';
+import { IModelError } from '../../errors.ts';
 import { findProvider } from '../../providers/match.ts';
 import { credentialsIn } from './credentials.ts';
 
@@ -31,6 +32,14 @@ export function makeByRecipe(recipe: EndpointRecipe): Endpoint {
 /** How an endpoint was made; undefined for one that its owner made. */
 export function recipeOf(endpoint: Endpoint): EndpointRecipe | undefined {
   return recipes.get(endpoint);
+}
+
+/** Makes another endpoint as this one was made, for a copy. @throws IModelError `config` for one that its owner made. */
+export function makeAnother(endpoint: Endpoint): Endpoint {
+  const recipe = recipeOf(endpoint);
+  if (recipe !== undefined) return makeByRecipe(recipe);
+  const message = 'Expected `endpoint` for the copy of an iModel on an endpoint of your own: two cannot share one';
+  throw IModelError.of('config', message, { field: 'endpoint' });
 }
 
 /** By what a key is found. */

@@ -28,7 +28,8 @@ describe('imodel serve, when its configuration file changes', () => {
     await host.until(new RegExp(`reloaded: added ${b}; changed ${a}`));
     expect((await connect(bus).model(b).invoke('hi')).text).toBe('hi');
     const { data } = (await (await fetch(`${url}/v1/models`)).json()) as { data: { id: string }[] };
-    expect(data.map(({ id }) => id)).toEqual([a, b]);
+    // Other tests host iModels on the same server; theirs stand after ours.
+    expect(data.slice(0, 2).map(({ id }) => id)).toEqual([a, b]);
     expect((await connect(bus).model(a).state()).model).toBe('new');
 
     write(`  ${a}: { model: scripted/new, limit_requests: none }`);

@@ -1,12 +1,21 @@
-// Our gateway before the upstream, in a process of its own.
-import { startGateway } from '../dist/src/gateway/gateway.js';
-import { createRuntime } from '../dist/src/runtime/runtime.js';
+// Our gateway before the upstream: the program that users run.
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { startFrontProgram } from './front-program.mjs';
 
-const runtime = await createRuntime({
-  models: {
-    m: { provider: 'openai', model: 'm', apiKey: 'bench', baseUrl: `${process.argv[2]}/v1`, queueCapacity: 10_000 },
-  },
-});
-const gateway = await startGateway(runtime, { port: 0 });
-process.send({ port: gateway.port });
-process.on('disconnect', () => process.exit(0));
+const program = new URL('../dist/src/cli/main.js', import.meta.url).pathname;
+
+/** Starts `imodel serve` before an upstream. */
+export async function startOurs(upstreamUrl) {
+  const folder = mkdtempSync(join(tmpdir(), 'imodel-bench-'));
+  const file = join(folder, 'imodel.json');
+  const upstream = { provider: 'openai', model: 'm', api_key: 'bench', base_url: `${upstreamUrl}/v1` };
+  writeFileSync(file, JSON.stringify({ models: { m: { ...upstream, queue_capacity: 10_000 } } }));
+  const front = await startFrontProgram((port) => [program, 'serve', '--config', file, '--port', `${port}`]);
+  const close = () => {
+    front.close();
+    rmSync(folder, { recursive: true });
+  };
+  return { url: front.url, headers: { authorization: 'Bearer bench' }, close };
+}

@@ -1,6 +1,7 @@
 // Our gateway beside Portkey's and a bare node:http proxy, all before the same upstream, in turns.
 import { fork } from 'node:child_process';
 import { Connection } from './gateway-client.mjs';
+import { startOurs } from './gateway-ours.mjs';
 import { startPortkey } from './portkey.mjs';
 import { median, percentile, row } from './report.mjs';
 
@@ -95,7 +96,7 @@ export async function gateway() {
   const upstream = await start('./gateway-upstream.mjs');
   const fronts = {
     direct: upstream,
-    ours: await start('./gateway-ours.mjs', upstream.url),
+    ours: await startOurs(upstream.url),
     portkey: await startPortkey(upstream.url),
     bare: await start('./gateway-bare.mjs', upstream.url),
   };

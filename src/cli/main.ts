@@ -1,6 +1,8 @@
 #!/usr/bin/env node
-import { run } from './program.ts';
-import { exitCodes } from './report-error.ts';
+import { keepCompiledCode } from './idle-memory.ts';
+
+keepCompiledCode();
+const [{ run }, { exitCodes }] = await Promise.all([import('./program.ts'), import('./report-error.ts')]);
 
 let isCut = false;
 process.stdout.on('error', (error: NodeJS.ErrnoException) => {

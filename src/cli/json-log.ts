@@ -24,7 +24,7 @@ export async function createJsonLog(secrets: readonly string[]): Promise<ServeLo
   const output = openLineOutput((count) =>
     JSON.stringify({ level: 40, time: Date.now(), lost: count, msg: 'lines lost' }),
   );
-  const destination = { write: (line: string): void => output.write(clean(line.trimEnd())) };
+  const destination = { write: (line: string): void => output.write(() => clean(line.trimEnd())) };
   const logger = pino({ redact: { paths: secretPaths, censor: '(hidden)' } }, destination);
   return {
     ready(models, where, door) {
@@ -32,10 +32,10 @@ export async function createJsonLog(secrets: readonly string[]): Promise<ServeLo
       const gateway = door === null ? {} : { gateway: door.url, has_callers: door.hasCallers };
       logger.info({ models: list, bus: where, ...gateway }, 'ready');
     },
+    tells: (type) => told.has(type) || logger.isLevelEnabled('debug'),
     event(event, model, call) {
       const { type, failure } = event;
       const level = !told.has(type) ? 'debug' : failure === undefined ? 'info' : 'warn';
-      if (!logger.isLevelEnabled(level)) return;
       const { recordsContent } = model.live;
       const content = recordsContent && call?.ended === true ? contentOf(call) : {};
       logger[level]({ event: writableEvent(event, recordsContent), ...content }, type);

@@ -3,6 +3,11 @@ import { fstatSync, writeSync } from 'node:fs';
 /** What may wait for a reader that has stopped, in characters. */
 const waitingLimit = 4 * 1_024 * 1_024;
 
+const lineEnd = 10;
+
+/** How long lines are gathered, in milliseconds: a busy server would pay for a write, and for waking its reader, with every call. */
+const gatherMs = 10;
+
 /** How long the end of a program waits for its last lines, in milliseconds. */
 const flushMs = 1_000;
 
@@ -11,8 +16,8 @@ const lastTurnMs = 50;
 
 /** Lines on stdout of a program that goes on whatever becomes of them. */
 export interface LineOutput {
-  /** Writes a line. What cannot be written now waits; what cannot wait is lost, and counted. Never throws. */
-  write(line: string): void;
+  /** Writes a line with those that come within the same moment; it is made only then. What cannot be written is lost, and counted. Never throws. */
+  write(line: () => string): void;
   /** Resolves when all is written, or after a second without; then the process ends with its exit code even so. */
   close(): Promise<void>;
 }
@@ -28,12 +33,22 @@ export function openLineOutput(lost: (count: number) => string): LineOutput {
   for (const stream of [stdout, stderr]) if (stream.listenerCount('error') === 0) stream.on('error', () => {});
   const put = isFile() ? putInFile : putInStream;
   let missing = 0;
+  let waiting: (() => string)[] = [];
+  const flush = (): void => {
+    const lines = waiting;
+    waiting = [];
+    if (lines.length === 0) return;
+    if (missing > 0 && put(`${lost(missing)}\n`) === 0) missing = 0;
+    missing += missing > 0 ? lines.length : put(lines.map((line) => `${line()}\n`).join(''));
+  };
+  process.once('exit', flush);
   return {
     write(line) {
-      if (missing > 0 && put(`${lost(missing)}\n`)) missing = 0;
-      if (missing > 0 || !put(`${line}\n`)) missing += 1;
+      if (waiting.push(line) === 1) setTimeout(flush, gatherMs).unref();
     },
     async close() {
+      flush();
+      process.off('exit', flush);
       const endsAt = performance.now() + flushMs;
       while (stdout.writableLength > 0 && !stdout.destroyed && performance.now() < endsAt) {
         await new Promise((resolve) => setTimeout(resolve, 5));
@@ -55,21 +70,31 @@ function isFile(): boolean {
 
 let isTorn = false;
 
-/** Not by way of Node's stream, which a full disk would end for good. */
-function putInFile(text: string): boolean {
+/**
+ * Not by way of Node's stream, which a full disk would end for good.
+ *
+ * @returns How many lines of the text could not be written whole.
+ */
+function putInFile(text: string): number {
+  const begin = isTorn ? 1 : 0;
   const bytes = Buffer.from(isTorn ? `\n${text}` : text);
   try {
     const written = writeSync(1, bytes);
-    isTorn = written < bytes.length;
-    return !isTorn;
+    isTorn = written < bytes.length && bytes[written - 1] !== lineEnd;
+    return linesIn(bytes.subarray(Math.max(begin, written)));
   } catch {
-    return false;
+    return linesIn(bytes.subarray(begin));
   }
 }
 
-function putInStream(text: string): boolean {
+function linesIn(bytes: Buffer): number {
+  return bytes.reduce((count, byte) => (byte === lineEnd ? count + 1 : count), 0);
+}
+
+/** @returns As {@link putInFile}. */
+function putInStream(text: string): number {
   const { stdout } = process;
-  if (stdout.destroyed || stdout.writableLength > waitingLimit) return false;
+  if (stdout.destroyed || stdout.writableLength > waitingLimit) return linesIn(Buffer.from(text));
   stdout.write(text);
-  return true;
+  return 0;
 }

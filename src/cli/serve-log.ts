@@ -20,7 +20,9 @@ export interface OpenDoor {
 export interface ServeLog {
   /** Every iModel answers. `where` names the bus. */
   ready(models: ReadonlyMap<string, iModel>, where: string, door: OpenDoor | null): void;
-  /** @param call - The call it tells of; null for none. */
+  /** Whether it tells of such events: the others need not be made. */
+  tells(type: ModelEventType): boolean;
+  /** Hears of an event that it tells. @param call - The call it tells of; null for none. */
   event(event: ModelEventMessage, model: iModel, call: ApiCalling | null): void;
   connection(status: BusStatus): void;
   fault(error: unknown, subject: string): void;
@@ -52,6 +54,7 @@ export const told: ReadonlySet<ModelEventType> = new Set([
 /** Tells nothing, where something else is on the terminal. */
 export const silentLog: ServeLog = {
   ready: () => {},
+  tells: () => false,
   event: () => {},
   connection: () => {},
   fault: () => {},
@@ -66,7 +69,7 @@ export const silentLog: ServeLog = {
 export function createTextLog(secrets: readonly string[]): ServeLog {
   const clean = lineWithout(secrets);
   const output = openLineOutput((count) => `${count} lines are missing here: nobody took them`);
-  const print = (text: string): void => output.write(clean(text));
+  const print = (text: string): void => output.write(() => clean(text));
   let width = 0;
   let lastConnection = '';
   return {
@@ -81,8 +84,10 @@ export function createTextLog(secrets: readonly string[]): ServeLog {
       if (!door.hasCallers)
         print('no callers are configured: only this machine is answered, and nobody is asked for a key');
     },
-    event(event, model) {
-      if (told.has(event.type)) print(eventLine(shownEvent(event, model.live.recordsContent), width));
+    tells: (type) => told.has(type),
+    event(event, { live }) {
+      const { recordsContent } = live;
+      output.write(() => clean(eventLine(shownEvent(event, recordsContent), width)));
     },
     connection({ type, detail }) {
       const line = `bus: ${type.replace('_', ' ')}${detail === undefined ? '' : `, ${detail}`}`;

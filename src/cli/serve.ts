@@ -118,7 +118,9 @@ export async function host(source: HostSource, flags: HostFlags): Promise<number
     if (interrupt.exitCode === null) throw error;
     return interrupt.exitCode;
   }
-  runtime.watchModels((model) => model.live.events.observe((_type, make, call) => log.event(make(), model, call)));
+  runtime.watchModels((model) =>
+    model.live.events.observe((type, make, call) => log.tells(type) && log.event(make(), model, call)),
+  );
   void tellConnection(runtime, log);
   reloading = reloadingOf(source, flags, { config, runtime, gateway, log });
   await reloading?.start();

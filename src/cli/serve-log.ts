@@ -85,9 +85,8 @@ export function createTextLog(secrets: readonly string[]): ServeLog {
         print('no callers are configured: only this machine is answered, and nobody is asked for a key');
     },
     tells: (type) => told.has(type),
-    event(event, { live }) {
-      const { recordsContent } = live;
-      output.write(() => clean(eventLine(shownEvent(event, recordsContent), width)));
+    event(event, model) {
+      output.write(() => clean(eventLine(shownEvent(event, model), width)));
     },
     connection({ type, detail }) {
       const line = `bus: ${type.replace('_', ' ')}${detail === undefined ? '' : `, ${detail}`}`;
@@ -125,10 +124,10 @@ export function createTextLog(secrets: readonly string[]): ServeLog {
 }
 
 /** An event whose failure is told by status and reason where its words must not be written. */
-function shownEvent(event: ModelEventMessage, withWords: boolean): ModelEventMessage {
+function shownEvent(event: ModelEventMessage, { live }: iModel): ModelEventMessage {
   const { failure } = event;
   if (failure === undefined) return event;
-  const { message, status, reason } = writableFailure(failure, withWords);
+  const { message, status, reason } = writableFailure(failure, live.recordsContent);
   const said =
     message ?? ([status, reason].filter((word) => word !== undefined).join(' ') || `by the ${failure.source}`);
   return { ...event, failure: { ...failure, message: String(said) } };

@@ -228,13 +228,13 @@ function slowReaderMsOf({ slowReaderTimeout = 60 }: GatewayConfig): number {
   return slowReaderTimeout * 1_000;
 }
 
-/** Without keys whoever reaches the address can spend the vendors' money. */
 function refuseNoHost(host: GatewayHost): void {
   refuseNoObject('host', host);
   refuseStranger('models', host.models);
   if (host.bus !== undefined) refuseStranger('bus', host.bus);
 }
 
+/** Without keys whoever reaches the address can spend the vendors' money. */
 function refuseOpenDoor(host: string, { callers = {}, callersFrom }: GatewayConfig): void {
   if (isLocalOnly(host) || callersFrom !== undefined || Object.keys(callers).length > 0) return;
   const message = `Expected \`host\` to be an address of this machine alone, such as 127.0.0.1, as no callers are configured (\`imodel keys create\` makes one); got \`${host}\``;

@@ -16,7 +16,7 @@ const lastTurnMs = 50;
 
 /** Lines on stdout of a program that goes on whatever becomes of them. */
 export interface LineOutput {
-  /** Writes a line with those that come within the same moment; it is made only then. What cannot be written is lost, and counted. Never throws. */
+  /** Writes a line with those that come within the same moment; it is made only then. What cannot be made or written is lost, and counted. Never throws. */
   write(line: () => string): void;
   /** Resolves when all is written, or after a second without; then the process ends with its exit code even so. */
   close(): Promise<void>;
@@ -39,7 +39,19 @@ export function openLineOutput(lost: (count: number) => string): LineOutput {
     waiting = [];
     if (lines.length === 0) return;
     if (missing > 0 && put(`${lost(missing)}\n`) === 0) missing = 0;
-    missing += missing > 0 ? lines.length : put(lines.map((line) => `${line()}\n`).join(''));
+    if (missing > 0) {
+      missing += lines.length;
+      return;
+    }
+    let text = '';
+    for (const line of lines) {
+      try {
+        text += `${line()}\n`;
+      } catch {
+        missing += 1;
+      }
+    }
+    missing += put(text);
   };
   process.once('exit', flush);
   return {

@@ -37,6 +37,18 @@ describe.each(['a pipe', 'a file'] as const)('lines for %s', (into) => {
     expect(printed(code, into)).toEqual({ status: 0, stderr: '', stdout: 'a\nb\nc\na,b,c\n' });
   });
 
+  it('are lost and counted where they cannot be made, and harm no others', () => {
+    const code = `
+      output.write(() => 'before');
+      output.write(() => { throw new Error('unspeakable'); });
+      output.write(() => 'after');
+      await new Promise((resolve) => setTimeout(resolve, 100));
+      output.write(() => 'later');
+      await output.close();`;
+    const stdout = 'before\nafter\n1 are missing\nlater\n';
+    expect(printed(code, into)).toEqual({ status: 0, stderr: '', stdout });
+  });
+
   it('are written when the program ends, whatever ends it', () => {
     expect(printed("output.write(() => 'last');", into)).toEqual({ status: 0, stderr: '', stdout: 'last\n' });
     expect(printed("output.write(() => 'last'); process.exit(3);", into)).toMatchObject({

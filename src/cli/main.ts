@@ -1,5 +1,5 @@
 #!/usr/bin/env node
-import { keepCompiledCode } from './idle-memory.ts';
+import { keepCompiledCode } from './keep-compiled-code.ts';
 
 keepCompiledCode();
 const [{ run }, { exitCodes }] = await Promise.all([import('./program.ts'), import('./report-error.ts')]);
